@@ -1,0 +1,5 @@
+/** The transport over HPE Slingshot, through libfabric's {@code cxi} provider. */
+module io.uccl.p2p.transport.cxi {
+  requires io.uccl.p2p;
+  requires static org.jspecify;
+}

@@ -1,0 +1,5 @@
+/** The transport over RDMA verbs: InfiniBand and RoCE. */
+module io.uccl.p2p.transport.rdma {
+  requires io.uccl.p2p;
+  requires static org.jspecify;
+}

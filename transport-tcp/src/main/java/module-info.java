@@ -1,0 +1,5 @@
+/** The transport over TCP. */
+module io.uccl.p2p.transport.tcp {
+  requires io.uccl.p2p;
+  requires static org.jspecify;
+}
