@@ -1,4 +1,9 @@
 /** The API of the point-to-point transfer engine and the SPI of its transports. */
 module io.uccl.p2p {
-  requires static org.jspecify;
+  requires static transitive org.jspecify;
+
+  exports io.uccl.p2p;
+  exports io.uccl.p2p.spi;
+
+  uses io.uccl.p2p.spi.EngineProvider;
 }

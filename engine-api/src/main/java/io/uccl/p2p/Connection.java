@@ -1,0 +1,99 @@
+package io.uccl.p2p;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The way to one peer: one-sided reads and writes of the peer's advertised memory, and
+ * notifications.
+ *
+ * <p><b>Order.</b> Operations are not ordered among each other. To read what was written, wait for
+ * the write first. A notification that is sent after a transfer was observed complete arrives after
+ * that transfer's bytes are in place.
+ *
+ * <p><b>Threads.</b> Every method may be called from any thread.
+ *
+ * <p><b>Failure.</b> When the peer or the way to it fails, everything in flight fails with the
+ * first cause, and so does everything posted later. A new {@link P2pEngine#connect} starts afresh.
+ */
+public interface Connection extends AutoCloseable {
+
+  /** The peer's metadata: as given to {@code connect}, or as the peer told it when it connected. */
+  EndpointMetadata remote();
+
+  /** True until the connection failed or was closed. */
+  boolean isOpen();
+
+  /** Why the connection is no longer open, or null while it is. */
+  @Nullable P2pException failure();
+
+  /**
+   * Writes a whole advertised range: {@code remote.length()} bytes from {@code localOffset} on.
+   *
+   * @see #write(MemoryRegion, long, FifoDescriptor, long, long)
+   */
+  default Transfer write(MemoryRegion local, long localOffset, FifoDescriptor remote) {
+    return write(local, localOffset, remote, 0, remote.length());
+  }
+
+  /**
+   * Reads a whole advertised range: {@code remote.length()} bytes to {@code localOffset} on.
+   *
+   * @see #read(MemoryRegion, long, FifoDescriptor, long, long)
+   */
+  default Transfer read(MemoryRegion local, long localOffset, FifoDescriptor remote) {
+    return read(local, localOffset, remote, 0, remote.length());
+  }
+
+  /**
+   * Starts to write local bytes into the peer's memory. The transfer is done when the bytes are in
+   * place there.
+   *
+   * <p>The call does not block. It allocates the returned object; the way that allocates nothing is
+   * {@link #newBatch}.
+   *
+   * @param local the source, a region of the same engine; its bytes must not change until the
+   *     transfer ends
+   * @param localOffset first byte in {@code local}
+   * @param remote what the peer advertised
+   * @param remoteOffset first byte in the advertised range
+   * @param length bytes, 0 and more
+   * @throws IndexOutOfBoundsException if either range does not fit
+   * @throws RemoteAccessException if the descriptor was made by an earlier life of the peer
+   * @throws ResourceClosedException if {@code local} is closed
+   */
+  Transfer write(
+      MemoryRegion local, long localOffset, FifoDescriptor remote, long remoteOffset, long length);
+
+  /**
+   * Starts to read the peer's memory into local memory. The transfer is done when the bytes are in
+   * {@code local}.
+   *
+   * @see #write(MemoryRegion, long, FifoDescriptor, long, long) for parameters and errors
+   */
+  Transfer read(
+      MemoryRegion local, long localOffset, FifoDescriptor remote, long remoteOffset, long length);
+
+  /**
+   * Makes a batch: filled once, posted as often as wanted, without allocating.
+   *
+   * @param capacity operations it can hold, 1 to 1,048,576; each takes 128 bytes off-heap
+   */
+  TransferBatch newBatch(int capacity);
+
+  /**
+   * Queues a notification for the peer and returns.
+   *
+   * @return {@link PostResult#BACK_PRESSURED} if more than {@link Notification#MAX_FRAME_BYTES}
+   *     bytes are waiting to be sent to this peer; the notification was not taken then
+   * @throws IllegalArgumentException if it is too large for one frame
+   * @throws P2pException the connection's {@link #failure()}, if it is not open
+   */
+  PostResult sendNotification(Notification notification);
+
+  /**
+   * Closes the connection. What is in flight fails with {@link ResourceClosedException}.
+   * Idempotent.
+   */
+  @Override
+  void close();
+}

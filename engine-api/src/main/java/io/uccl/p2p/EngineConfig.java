@@ -1,0 +1,132 @@
+package io.uccl.p2p;
+
+import java.time.Duration;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * What an engine is opened with: a snapshot of the environment, and values that beat it.
+ *
+ * <p>Immutable; each {@code with} method returns a changed copy. Values are checked when the engine
+ * is opened, except where a method says otherwise.
+ */
+public final class EngineConfig {
+
+  private static final Duration DEFAULT_STALL = Duration.ofSeconds(30);
+  private static final int DEFAULT_QUEUED = 1 << 20;
+  private static final long DEFAULT_MAX_OPERATION = Long.MAX_VALUE;
+
+  private final Map<String, String> environment;
+  private final Optional<String> transport;
+  private final Duration stallDeadline;
+  private final int maxQueuedOperations;
+  private final long maxOperationBytes;
+
+  private EngineConfig(
+      Map<String, String> environment,
+      Optional<String> transport,
+      Duration stallDeadline,
+      int maxQueuedOperations,
+      long maxOperationBytes) {
+    this.environment = environment;
+    this.transport = transport;
+    this.stallDeadline = stallDeadline;
+    this.maxQueuedOperations = maxQueuedOperations;
+    this.maxOperationBytes = maxOperationBytes;
+  }
+
+  /** The process's environment, nothing else. */
+  public static EngineConfig fromEnvironment() {
+    return of(System.getenv());
+  }
+
+  /**
+   * Another environment than the process's own: the way to give two engines in one process
+   * different settings.
+   *
+   * @param environment variables by name; copied
+   */
+  public static EngineConfig of(Map<String, String> environment) {
+    return new EngineConfig(
+        Map.copyOf(environment),
+        Optional.empty(),
+        DEFAULT_STALL,
+        DEFAULT_QUEUED,
+        DEFAULT_MAX_OPERATION);
+  }
+
+  /** A transport by its name or alias; beats {@code UCCL_P2P_TRANSPORT}. */
+  public EngineConfig withTransport(String name) {
+    return new EngineConfig(
+        environment, Optional.of(name), stallDeadline, maxQueuedOperations, maxOperationBytes);
+  }
+
+  /**
+   * How long an operation without an explicit deadline may go without progress; 30 s by default.
+   *
+   * @throws IllegalArgumentException if not positive
+   */
+  public EngineConfig withStallDeadline(Duration value) {
+    if (value.isNegative() || value.isZero()) {
+      throw new IllegalArgumentException("stall deadline must be positive, but is " + value);
+    }
+    return new EngineConfig(
+        environment,
+        transport,
+        Objects.requireNonNull(value),
+        maxQueuedOperations,
+        maxOperationBytes);
+  }
+
+  /**
+   * How many operations may wait on one connection before a batch meets back-pressure; 1,048,576 by
+   * default. A batch is always taken by a connection on which nothing waits.
+   *
+   * @throws IllegalArgumentException if not positive
+   */
+  public EngineConfig withMaxQueuedOperations(int value) {
+    if (value < 1) {
+      throw new IllegalArgumentException("max queued operations must be positive, but is " + value);
+    }
+    return new EngineConfig(environment, transport, stallDeadline, value, maxOperationBytes);
+  }
+
+  /**
+   * The most bytes that the engine gives to the transport as one operation; longer ones are cut. By
+   * default only the transport's own limit holds. For tests of the cutting.
+   *
+   * @throws IllegalArgumentException if not positive
+   */
+  public EngineConfig withMaxOperationBytes(long value) {
+    if (value < 1) {
+      throw new IllegalArgumentException("max operation bytes must be positive, but is " + value);
+    }
+    return new EngineConfig(environment, transport, stallDeadline, maxQueuedOperations, value);
+  }
+
+  /** The environment's variables. */
+  public Map<String, String> environment() {
+    return environment;
+  }
+
+  /** The transport that was named by {@link #withTransport}. */
+  public Optional<String> transport() {
+    return transport;
+  }
+
+  /** See {@link #withStallDeadline}. */
+  public Duration stallDeadline() {
+    return stallDeadline;
+  }
+
+  /** See {@link #withMaxQueuedOperations}. */
+  public int maxQueuedOperations() {
+    return maxQueuedOperations;
+  }
+
+  /** See {@link #withMaxOperationBytes}. */
+  public long maxOperationBytes() {
+    return maxOperationBytes;
+  }
+}

@@ -1,0 +1,64 @@
+package io.uccl.p2p;
+
+import java.nio.ByteBuffer;
+
+/**
+ * Registered memory: the only memory that operations read, write and advertise.
+ *
+ * <p><b>Threads.</b> Every method may be called from any thread. The bytes are shared with the
+ * network; what is in flight must not be changed.
+ *
+ * <p><b>Unit of protection.</b> A peer that holds a descriptor of a range can, on networks where
+ * the NIC checks keys, reach the whole region. Register what may be reached, not more.
+ */
+public interface MemoryRegion extends AutoCloseable {
+
+  /**
+   * The address of the first byte as descriptors carry it. Virtual memory of this process, or a
+   * synthetic number if the native memory library is missing; see {@link #hasNativeAddress()}.
+   */
+  long address();
+
+  /** True if {@link #address()} is an address in this process's memory. */
+  boolean hasNativeAddress();
+
+  /** Bytes. */
+  long length();
+
+  /** What peers may do with it. */
+  RegionAccess access();
+
+  /**
+   * A view of part of the region, to fill and to read.
+   *
+   * <p>After {@link #close()} a view stays safe to use: views of allocated memory read zeros.
+   *
+   * @return a direct buffer of exactly {@code length} bytes, big-endian
+   * @throws IndexOutOfBoundsException if the range does not fit
+   * @throws ResourceClosedException if the region is closed
+   */
+  ByteBuffer slice(long offset, int length);
+
+  /**
+   * Makes the descriptor by which a peer reads and writes a range of this region.
+   *
+   * @throws IndexOutOfBoundsException if the range does not fit
+   * @throws IllegalStateException if the region's access is {@link RegionAccess#LOCAL}
+   * @throws ResourceClosedException if the region is closed
+   */
+  FifoDescriptor advertise(long offset, long length);
+
+  /** Makes the descriptor of the whole region. */
+  default FifoDescriptor advertise() {
+    return advertise(0, length());
+  }
+
+  /**
+   * Ends the registration: descriptors of this region are refused from now on, and no byte of a
+   * peer arrives in it any more. Memory that the engine allocated is given back. Idempotent.
+   *
+   * @throws RegionInUseException if operations of this engine still use the region; it stays open
+   */
+  @Override
+  void close();
+}

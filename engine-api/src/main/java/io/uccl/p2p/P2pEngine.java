@@ -1,0 +1,132 @@
+package io.uccl.p2p;
+
+import io.uccl.p2p.spi.EngineProvider;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One endpoint of point-to-point transfers: it owns registered memory, connections to peers and the
+ * one transport that carries their data.
+ *
+ * <p><b>Threads.</b> Every method may be called from any thread. The engine has two daemon threads
+ * of its own, one for progress of the data and one for the control channel. A thread that waits for
+ * a transfer drives the transport itself while it waits.
+ *
+ * <p><b>Ownership.</b> The engine owns what it hands out. {@link #close()} closes connections,
+ * regions and batches that are still open.
+ *
+ * <p><b>Several engines</b> in one process, each on a transport of its own, share nothing.
+ */
+public interface P2pEngine extends AutoCloseable {
+
+  /**
+   * Opens an engine as the process's environment says.
+   *
+   * @throws ConfigurationException if a variable holds a value that cannot be used, or a name under
+   *     {@code UCCL_P2P_}, {@code UCCL_CXI_} or {@code UCCL_TCP_} is not known
+   * @throws TransportUnavailableException if the chosen transport cannot work on this machine
+   */
+  static P2pEngine open() {
+    return open(EngineConfig.fromEnvironment());
+  }
+
+  /**
+   * Opens an engine.
+   *
+   * @param config what to use, see {@link EngineConfig}
+   * @throws ConfigurationException as in {@link #open()}
+   * @throws TransportUnavailableException as in {@link #open()}
+   */
+  static P2pEngine open(EngineConfig config) {
+    return EngineProvider.load().open(config);
+  }
+
+  /** What another process needs to {@link #connect}: hand its bytes over by any means. */
+  EndpointMetadata metadata();
+
+  /** The transport in use, why it was chosen, and what else was found. */
+  TransportChoice transport();
+
+  /** Allocates memory that peers may read and write, see {@link #allocate(long, RegionAccess)}. */
+  default MemoryRegion allocate(long length) {
+    return allocate(length, RegionAccess.REMOTE_READ_WRITE);
+  }
+
+  /**
+   * Allocates page-aligned, zeroed off-heap memory and registers it.
+   *
+   * @param length bytes, 1 and more; not limited to 2 GiB
+   * @param access what peers may do with it
+   * @throws RegistrationException if the memory or its registration cannot be had, or the native
+   *     memory library is missing (the text says why, and what still works)
+   */
+  MemoryRegion allocate(long length, RegionAccess access);
+
+  /**
+   * Registers a buffer that peers may read and write, see {@link #register(ByteBuffer,
+   * RegionAccess)}.
+   */
+  default MemoryRegion register(ByteBuffer buffer) {
+    return register(buffer, RegionAccess.REMOTE_READ_WRITE);
+  }
+
+  /**
+   * Registers a direct buffer: its bytes from 0 to its capacity, whatever its position and limit.
+   *
+   * <p>The buffer stays the caller's. The region keeps it reachable until the region is closed.
+   *
+   * @param access what peers may do with it
+   * @throws IllegalArgumentException if the buffer is not direct, is read-only or is empty
+   * @throws RegistrationException if the transport cannot register it
+   */
+  MemoryRegion register(ByteBuffer buffer, RegionAccess access);
+
+  /**
+   * Registers memory that the caller owns, by its address.
+   *
+   * <p>The caller promises that the range is mapped, readable and writable until the region's close
+   * has returned. This cannot be checked.
+   *
+   * @param address first byte, a virtual address in this process
+   * @param length bytes, 1 and more
+   * @param access what peers may do with it
+   * @throws RegistrationException if the transport cannot register it, or the native memory library
+   *     is missing
+   */
+  MemoryRegion register(long address, long length, RegionAccess access);
+
+  /**
+   * Connects to a peer and returns once both sides can post.
+   *
+   * @param peer where the peer is, from its {@link #metadata()}
+   * @param timeout covers everything: socket, handshake, data channel
+   * @throws PeerUnreachableException if nothing answers there in time
+   * @throws HandshakeException if something answers that is not a peer of this transport
+   * @throws InterruptedException if interrupted; the attempt is taken back
+   */
+  Connection connect(EndpointMetadata peer, Duration timeout) throws InterruptedException;
+
+  /**
+   * Takes the next incoming connection, waiting for one.
+   *
+   * @return the connection, or null if none came within the timeout
+   * @throws InterruptedException if interrupted; no connection is lost by it
+   */
+  @Nullable Connection accept(Duration timeout) throws InterruptedException;
+
+  /**
+   * Takes the next notification that any peer sent, waiting for one.
+   *
+   * @return the notification and who sent it, or null if none came within the timeout
+   * @throws InterruptedException if interrupted; no notification is lost by it
+   */
+  @Nullable ReceivedNotification takeNotification(Duration timeout) throws InterruptedException;
+
+  /** Takes the next notification if one is there, else returns null at once. */
+  @Nullable ReceivedNotification pollNotification();
+
+  /** Closes every connection and region, the transport and the engine's threads. Idempotent. */
+  @Override
+  void close();
+}

@@ -1,0 +1,22 @@
+package io.uccl.p2p.spi;
+
+import io.uccl.p2p.HandshakeException;
+
+/** A channel whose two sides have not exchanged parameters yet. Threads: as {@link Transport}. */
+public interface PendingChannel {
+
+  /** The bytes that the other side's {@link #complete} needs, 1 to 1024. A copy. */
+  byte[] parameters();
+
+  /**
+   * Goes on with the other side's parameters. The channel is reported to {@link Transport#poll} as
+   * ready or as failed, later.
+   *
+   * @param remote the other side's {@link #parameters()}, unchecked: anything may have sent them
+   * @throws HandshakeException if they make no sense; the pending channel is aborted then
+   */
+  Channel complete(byte[] remote);
+
+  /** Gives it up and frees everything. Does nothing after {@link #complete}. Idempotent. */
+  void abort();
+}

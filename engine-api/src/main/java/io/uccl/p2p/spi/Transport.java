@@ -1,0 +1,63 @@
+package io.uccl.p2p.spi;
+
+import io.uccl.p2p.RegistrationException;
+
+/**
+ * An opened network: memory registrations, channels to peers, and their completions.
+ *
+ * <p><b>Threads.</b> The engine calls every method but {@link #wakeup} and {@link #capabilities}
+ * from one thread at a time, with a happens-before edge between one call and the next. It need not
+ * be the same thread, and a call may find the thread's interrupt flag set, which must change
+ * nothing.
+ *
+ * <p><b>Errors.</b> No method may throw anything that it does not declare. What goes wrong later
+ * comes back through {@link #poll}.
+ */
+public interface Transport extends AutoCloseable {
+
+  /** What it can promise; the same at every call. */
+  TransportCapabilities capabilities();
+
+  /**
+   * Registers memory for operations of this process and of its peers.
+   *
+   * @param name how peers name the region; unique among the open registrations
+   * @param memory stays mapped until the registration's close has returned
+   * @throws RegistrationException if it cannot be registered
+   */
+  RegisteredMemory register(RegionName name, MemorySpan memory);
+
+  /**
+   * Starts a channel to a peer.
+   *
+   * @param role which side of the handshake this is
+   * @throws io.uccl.p2p.TransportException if there is no room for another channel
+   */
+  PendingChannel prepare(ChannelRole role);
+
+  /**
+   * Makes progress without blocking and reports what came of it, until nothing is left to do at the
+   * moment or the buffer is full.
+   *
+   * @return true if anything moved: a report, or bytes on their way
+   */
+  boolean poll(CompletionBuffer into);
+
+  /**
+   * Blocks until {@link #poll} has something to do, {@link #wakeup} was called since the last
+   * {@code block}, or the time is over. Returns at once, or early, if the thread is interrupted,
+   * and leaves the flag as it is.
+   *
+   * @param nanos the longest time, positive
+   */
+  void block(long nanos);
+
+  /** Ends the present or the next {@link #block}. Any thread may call it, also after close. */
+  void wakeup();
+
+  /**
+   * Closes all channels and registrations, reports nothing, and frees what it holds. Idempotent.
+   */
+  @Override
+  void close();
+}

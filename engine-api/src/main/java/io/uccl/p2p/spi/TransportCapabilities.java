@@ -1,0 +1,31 @@
+package io.uccl.p2p.spi;
+
+/**
+ * What a transport can promise. The conformance kit tests the weaker form of a rule where one of
+ * these says that the network cannot keep the stronger one.
+ *
+ * @param refusal what becomes of a connection when the target refuses an operation
+ * @param targetChecks what the target looks at before it lets an operation through
+ * @param revokesOnClose true if no operation reaches a region once its close has returned, also
+ *     from peers that do not know of the close
+ * @param maxOperationBytes the longest single operation; the engine cuts longer ones
+ */
+public record TransportCapabilities(
+    Refusal refusal, TargetChecks targetChecks, boolean revokesOnClose, long maxOperationBytes) {
+
+  /** What becomes of a connection when the target refuses an operation. */
+  public enum Refusal {
+    /** Only the operation fails. */
+    PER_OPERATION,
+    /** The connection fails with it; a new one works. */
+    BREAKS_CONNECTION
+  }
+
+  /** What the target looks at before it lets an operation through. */
+  public enum TargetChecks {
+    /** Life of the engine, region, epoch, key, bounds and access. */
+    ALL,
+    /** The NIC's key of the region, its bounds and its access. */
+    NIC_KEY
+  }
+}
