@@ -2,6 +2,7 @@ package io.uccl.p2p;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Objects;
 
@@ -241,8 +242,7 @@ public final class FifoDescriptor {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof FifoDescriptor
-        && java.util.Arrays.equals(encode(), ((FifoDescriptor) other).encode());
+    return other instanceof FifoDescriptor that && Arrays.equals(encode(), that.encode());
   }
 
   @Override

@@ -79,10 +79,10 @@ public final class Notification {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof Notification
-        && type == ((Notification) other).type
-        && Arrays.equals(name, ((Notification) other).name)
-        && Arrays.equals(message, ((Notification) other).message);
+    return other instanceof Notification that
+        && type == that.type
+        && Arrays.equals(name, that.name)
+        && Arrays.equals(message, that.message);
   }
 
   @Override
