@@ -4,6 +4,9 @@ import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.P2pEngine;
+import io.uccl.p2p.TransportChoice;
+import io.uccl.p2p.TransportUnavailableException;
+import java.util.List;
 import java.util.ServiceLoader;
 
 /**
@@ -13,6 +16,20 @@ public interface EngineProvider {
 
   /** Opens an engine, see {@link P2pEngine#open(EngineConfig)} for the errors. */
   P2pEngine open(EngineConfig config);
+
+  /**
+   * Every environment variable that the engine itself reads. What the transports read is in {@link
+   * TransportProvider#settings()}.
+   */
+  List<Setting<?>> settings();
+
+  /**
+   * Says which transport {@link #open} would take, and why, without opening it.
+   *
+   * @throws ConfigurationException as {@link #open} does
+   * @throws TransportUnavailableException as {@link #open} does
+   */
+  TransportChoice choose(EngineConfig config);
 
   /**
    * The first provider that the context class loader or this class's own loader finds.

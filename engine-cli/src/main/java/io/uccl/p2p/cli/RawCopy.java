@@ -1,0 +1,84 @@
+package io.uccl.p2p.cli;
+
+import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.PeerUnreachableException;
+import java.io.EOFException;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.StandardSocketOptions;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+
+/**
+ * The limit that the engine is measured against: a raw socket copy of the same shape, from the same
+ * memory into the same memory, with one acknowledgement at the end of each call.
+ *
+ * <p>Used by one thread at a time.
+ */
+final class RawCopy implements AutoCloseable {
+
+  /** How results name it. */
+  static final String NAME = "raw socket copy";
+
+  private static final int CONNECT_MILLIS = 10_000;
+
+  private final SocketChannel channel;
+  private final Footprint memory;
+  private final long token;
+
+  private RawCopy(SocketChannel channel, Footprint memory, long token) {
+    this.channel = channel;
+    this.memory = memory;
+    this.token = token;
+  }
+
+  /**
+   * Connects to a {@link RawServer}.
+   *
+   * @throws PeerUnreachableException if nothing answers there
+   */
+  static RawCopy connect(InetSocketAddress address, long token, Footprint memory)
+      throws IOException {
+    SocketChannel channel = SocketChannel.open();
+    try {
+      channel.socket().connect(address, CONNECT_MILLIS);
+      channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+      return new RawCopy(channel, memory, token);
+    } catch (IOException e) {
+      channel.close();
+      throw new PeerUnreachableException(
+          "the port of the limit cannot be reached: " + e.getMessage(),
+          FailureDetail.NONE
+              .withPeer(address.toString())
+              .withRemedy("Let TCP connections through to the server's ephemeral ports"),
+          e);
+    }
+  }
+
+  /** One shape and way of copying, to be measured. */
+  Side side(Shape shape, Mode mode, boolean spinning) {
+    RawEnd end = new RawEnd(channel, memory, shape);
+    return calls -> run(end, new RawOrder(token, shape, calls, mode, spinning));
+  }
+
+  /** The target sees the end of the connection, and waits for the next one. */
+  @Override
+  public void close() throws IOException {
+    channel.close();
+  }
+
+  private long run(RawEnd end, RawOrder order) throws IOException {
+    order.send(channel);
+    if (channel.read(ByteBuffer.allocate(1)) < 0) {
+      throw new EOFException("the peer ended the raw copy");
+    }
+    channel.configureBlocking(!order.spinning());
+    long start = System.nanoTime();
+    for (int i = 0; i < order.calls(); i++) {
+      end.initiate(order.mode());
+    }
+    long nanos = System.nanoTime() - start;
+    channel.configureBlocking(true);
+    return nanos;
+  }
+}

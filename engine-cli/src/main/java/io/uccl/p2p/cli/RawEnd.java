@@ -1,0 +1,115 @@
+package io.uccl.p2p.cli;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.SocketChannel;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * One end of the raw copy: moves a footprint over a socket, block by block on the way out, and as
+ * the bytes come on the way in. Blocking or spinning, as its channel is set.
+ *
+ * <p>Used by one thread at a time. The channel stays the caller's.
+ */
+final class RawEnd {
+
+  private static final long STUCK_NANOS = 30_000_000_000L;
+
+  private final SocketChannel channel;
+  private final List<ByteBuffer> blocks;
+  private final List<ByteBuffer> whole;
+  private final ByteBuffer one = ByteBuffer.allocateDirect(1);
+
+  /**
+   * Prepares the views, so that copying makes nothing new.
+   *
+   * @param memory at least {@code shape.totalBytes()}
+   */
+  RawEnd(SocketChannel channel, Footprint memory, Shape shape) {
+    this.channel = channel;
+    this.blocks = new ArrayList<>();
+    for (int i = 0; i < shape.numIovs(); i++) {
+      blocks.addAll(memory.views(i * shape.size(), shape.size()));
+    }
+    this.whole = memory.views(0, shape.totalBytes());
+  }
+
+  /** One call as the initiator sees it, its answer included. */
+  void initiate(Mode mode) throws IOException {
+    if (mode == Mode.WRITE) {
+      sendBlocks();
+      receiveByte();
+    } else {
+      sendByte();
+      receiveAll();
+    }
+  }
+
+  /** The same call as the target sees it. */
+  void serve(Mode mode) throws IOException {
+    if (mode == Mode.WRITE) {
+      receiveAll();
+      sendByte();
+    } else {
+      receiveByte();
+      sendBlocks();
+    }
+  }
+
+  private void sendBlocks() throws IOException {
+    // Not for-each: this is the inside of what is measured.
+    for (int i = 0; i < blocks.size(); i++) {
+      send(blocks.get(i).clear());
+    }
+  }
+
+  private void receiveAll() throws IOException {
+    for (int i = 0; i < whole.size(); i++) {
+      receive(whole.get(i).clear());
+    }
+  }
+
+  private void sendByte() throws IOException {
+    send(one.clear());
+  }
+
+  private void receiveByte() throws IOException {
+    receive(one.clear());
+  }
+
+  private void send(ByteBuffer buffer) throws IOException {
+    long stuckSince = 0;
+    while (buffer.hasRemaining()) {
+      stuckSince = channel.write(buffer) > 0 ? 0 : spin(stuckSince);
+    }
+  }
+
+  private void receive(ByteBuffer buffer) throws IOException {
+    long stuckSince = 0;
+    while (buffer.hasRemaining()) {
+      int count = channel.read(buffer);
+      if (count < 0) {
+        throw new EOFException("the peer ended the raw copy");
+      }
+      stuckSince = count > 0 ? 0 : spin(stuckSince);
+    }
+  }
+
+  private static long spin(long stuckSince) throws IOException {
+    if (Thread.interrupted()) {
+      throw new ClosedByInterruptException();
+    }
+    Thread.onSpinWait();
+    long now = System.nanoTime();
+    if (stuckSince == 0) {
+      return now == 0 ? 1 : now;
+    }
+    if (now - stuckSince > STUCK_NANOS) {
+      throw new IOException("the raw copy made no progress for 30 seconds");
+    }
+    return stuckSince;
+  }
+}
