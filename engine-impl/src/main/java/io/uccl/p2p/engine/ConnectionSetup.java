@@ -42,7 +42,7 @@ final class ConnectionSetup {
   private @Nullable Channel channel;
   private boolean channelReady;
   private boolean peerReady;
-  private @Nullable DefaultConnection connection;
+  private volatile @Nullable DefaultConnection connection;
   private boolean over;
 
   /** For an incoming link. */
@@ -88,7 +88,7 @@ final class ConnectionSetup {
       return;
     }
     try {
-      sendHandshake(pending = engine.prepare(role));
+      link.send(engine.handshake(pending().parameters()));
     } catch (P2pException e) {
       fail(e);
     }
@@ -124,7 +124,7 @@ final class ConnectionSetup {
               : new EndpointMetadata(link.remote().getAddress(), received.controlPort(), "");
     }
     try {
-      PendingChannel mine = pending != null ? pending : (pending = engine.prepare(role));
+      PendingChannel mine = pending();
       if (role == ChannelRole.ACCEPTOR) {
         // Taken before complete: that ends the pending channel's own life.
         byte[] answer = engine.handshake(mine.parameters());
@@ -204,8 +204,11 @@ final class ConnectionSetup {
             : link.remote().getAddress().getHostAddress() + ":" + link.remote().getPort());
   }
 
-  private void sendHandshake(PendingChannel mine) {
-    link.send(engine.handshake(mine.parameters()));
+  private PendingChannel pending() {
+    if (pending == null) {
+      pending = engine.prepare(role);
+    }
+    return pending;
   }
 
   private void complete(PendingChannel mine, byte[] parameters) {

@@ -85,7 +85,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final CompletionBuffer completions = new CompletionBuffer(COMPLETIONS);
   private final TransferTable transfers = new TransferTable();
   private final RegionRegistry regions = new RegionRegistry();
-  private final Map<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
+  private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
   private final List<ConnectionSetup> setups = new ArrayList<>();
   private final List<DefaultConnection> connections = new ArrayList<>();
   private final ArrayDeque<DefaultConnection> postable = new ArrayDeque<>();

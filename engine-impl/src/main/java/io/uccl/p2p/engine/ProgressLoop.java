@@ -271,7 +271,8 @@ final class ProgressLoop {
       return always;
     }
     try {
-      return work.drive() | always;
+      boolean moved = work.drive();
+      return moved || always;
     } catch (RuntimeException e) {
       broken = true;
       LOG.error("progress of the transport failed; the engine can only be closed", e);
