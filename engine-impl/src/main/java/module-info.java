@@ -4,4 +4,6 @@ module io.uccl.p2p.engine {
   requires io.uccl.p2p;
   requires static org.jspecify;
   requires org.slf4j;
+
+  uses io.uccl.p2p.spi.TransportProvider;
 }
