@@ -15,6 +15,6 @@ final class Nanos {
     if (duration.isNegative()) {
       return 0;
     }
-    return duration.getSeconds() > MOST / 1_000_000_000L ? MOST : duration.toNanos();
+    return duration.toSeconds() > MOST / 1_000_000_000L ? MOST : duration.toNanos();
   }
 }
