@@ -288,6 +288,18 @@ class NativeLibraryTest {
   }
 
   @Test
+  void saysWhatToDoAboutDeniedNativeAccess() throws Exception {
+    Natives.assumeShim();
+    Assumptions.assumeTrue(
+        Runtime.version().feature() >= 24, "this JVM cannot deny native access altogether");
+    List<String> command = Child.java(List.of("--illegal-native-access=deny"), "availability");
+    command.remove("--enable-native-access=ALL-UNNAMED");
+    assertThat(Child.run(command).output())
+        .startsWith("false|")
+        .contains("Illegal native access", "--enable-native-access=io.uccl.p2p", "ALL-UNNAMED");
+  }
+
+  @Test
   void oldCLibraryAndSecondLoaderHaveRemediesOfTheirOwn() {
     assertThat(NativeLibrary.loadRemedy("version `GLIBC_2.99' not found", true))
         .contains("Build the project on this machine");
