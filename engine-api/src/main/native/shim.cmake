@@ -24,17 +24,20 @@ function(p2p_shim name)
   target_link_options(${name} PRIVATE -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -s)
 endfunction()
 
-# p2p_shim_driver(NAME SOURCE...): a program of a core and its checks, under the sanitizers. Left
-# out where the compiler has none.
+# p2p_shim_driver(NAME SOURCE...): a program of a core and its checks; and NAME_sanitized, the same
+# under the sanitizers, where the compiler has them. Plain too, because the address sanitizer makes
+# some system calls do nothing, mlock(2) among them.
 function(p2p_shim_driver name)
-  set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_executable(${name} ${ARGN})
+  p2p_shim_warnings(${name})
   include(CheckCSourceCompiles)
   set(CMAKE_REQUIRED_FLAGS -fsanitize=address,undefined)
   check_c_source_compiles("int main(void) { return 0; }" P2P_HAVE_SANITIZERS)
   if(P2P_HAVE_SANITIZERS)
-    add_executable(${name} ${ARGN})
-    p2p_shim_warnings(${name})
-    target_compile_options(${name} PRIVATE ${sanitizers})
-    target_link_options(${name} PRIVATE ${sanitizers})
+    set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+    add_executable(${name}_sanitized ${ARGN})
+    p2p_shim_warnings(${name}_sanitized)
+    target_compile_options(${name}_sanitized PRIVATE ${sanitizers})
+    target_link_options(${name}_sanitized PRIVATE ${sanitizers})
   endif()
 endfunction()

@@ -1,7 +1,4 @@
-/*
- * Drives the core under the address and undefined-behaviour sanitizers. Prints the first check that
- * does not hold and exits with 1, else exits with 0.
- */
+/* Drives the core. Prints the first check that does not hold and exits with 1, else exits with 0. */
 #define _DEFAULT_SOURCE
 
 #include "p2p_memory.h"

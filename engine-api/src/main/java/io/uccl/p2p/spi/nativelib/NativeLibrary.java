@@ -260,6 +260,10 @@ public final class NativeLibrary {
               + DIRECTORY_PROPERTY
               + "=DIR";
     }
+    if (text.contains("Illegal native access")) {
+      return "Start the JVM with --enable-native-access=io.uccl.p2p on the module path, or"
+          + " =ALL-UNNAMED on the class path";
+    }
     if (text.contains("already loaded in another classloader")) {
       return "Load io.uccl.p2p once in the process, or leave -D"
           + DIRECTORY_PROPERTY
