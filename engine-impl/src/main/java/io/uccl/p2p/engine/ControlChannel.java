@@ -28,6 +28,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -196,7 +197,17 @@ final class ControlChannel implements AutoCloseable {
    * @throws ResourceClosedException if the channel is closed
    */
   ControlLink connect(InetSocketAddress peer) {
+    return connect(peer, link -> null);
+  }
+
+  /**
+   * The same, with something attached before the listener hears of the link.
+   *
+   * @param attachment makes it, on the calling thread
+   */
+  ControlLink connect(InetSocketAddress peer, Function<ControlLink, @Nullable Object> attachment) {
     ControlLink link = new ControlLink(this, peer, true);
+    link.attach(attachment.apply(link));
     synchronized (lifecycle) {
       if (closed) {
         throw new ResourceClosedException("the control channel is closed", FailureDetail.NONE);

@@ -36,12 +36,12 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -198,33 +198,25 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   @Override
   public Connection connect(EndpointMetadata peer, Duration timeout) throws InterruptedException {
-    CompletableFuture<ConnectionSetup> started = new CompletableFuture<>();
-    loop.run(
-        () -> {
-          ResourceClosedException gone = closedException();
-          if (gone != null) {
-            started.completeExceptionally(gone);
-            return;
-          }
-          ControlLink link = control.connect(peer.socketAddress());
-          ConnectionSetup setup = new ConnectionSetup(this, link, peer);
-          link.attach(setup);
-          setups.add(setup);
-          started.complete(setup);
-        });
     long deadline = System.nanoTime() + Nanos.of(timeout);
-    ConnectionSetup setup = get(started, deadline, peer, null);
-    return get(setup.result(), deadline, peer, setup);
+    ConnectionSetup setup =
+        loop.call(
+            () -> {
+              requireOpen();
+              AtomicReference<ConnectionSetup> made = new AtomicReference<>();
+              control.connect(
+                  peer.socketAddress(),
+                  link -> made.updateAndGet(none -> new ConnectionSetup(this, link, peer)));
+              setups.add(made.get());
+              return made.get();
+            });
+    return get(setup, deadline, peer);
   }
 
-  private <T> T get(
-      CompletableFuture<T> future,
-      long deadline,
-      EndpointMetadata peer,
-      @Nullable ConnectionSetup setup)
+  private DefaultConnection get(ConnectionSetup setup, long deadline, EndpointMetadata peer)
       throws InterruptedException {
     try {
-      return future.get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
+      return setup.result().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
     } catch (ExecutionException e) {
       if (e.getCause() instanceof P2pException failure) {
         throw failure.withDetail(failure.detail());
@@ -240,18 +232,13 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
                   .withRemedy(
                       "Check that the peer runs, that nothing filters its address and port, and"
                           + " that the time suffices"));
-      giveUp(setup, late);
+      loop.run(() -> setup.fail(late));
       throw late;
     } catch (InterruptedException e) {
-      giveUp(
-          setup, new PeerUnreachableException("the attempt was interrupted", FailureDetail.NONE));
+      PeerUnreachableException interrupted =
+          new PeerUnreachableException("the attempt was interrupted", FailureDetail.NONE);
+      loop.run(() -> setup.fail(interrupted));
       throw e;
-    }
-  }
-
-  private void giveUp(@Nullable ConnectionSetup setup, P2pException cause) {
-    if (setup != null) {
-      loop.run(() -> setup.fail(cause));
     }
   }
 
