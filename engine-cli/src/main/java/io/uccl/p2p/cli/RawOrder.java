@@ -31,7 +31,7 @@ record RawOrder(long token, Shape shape, int calls, Mode mode, boolean spinning)
             .putLong(shape.size())
             .putInt(shape.numIovs())
             .putInt(calls)
-            .put((byte) mode.ordinal())
+            .put((byte) (mode == Mode.READ ? 1 : 0))
             .put((byte) (spinning ? 1 : 0))
             .flip();
     while (bytes.hasRemaining()) {
@@ -64,7 +64,11 @@ record RawOrder(long token, Shape shape, int calls, Mode mode, boolean spinning)
     }
     try {
       return new RawOrder(
-          token, new Shape(size, numIovs), calls, Mode.values()[mode], spinning == 1);
+          token,
+          new Shape(size, numIovs),
+          calls,
+          mode == 1 ? Mode.READ : Mode.WRITE,
+          spinning == 1);
     } catch (IllegalArgumentException e) {
       throw new IOException("not an order for a raw copy: " + e.getMessage(), e);
     }
