@@ -3,6 +3,7 @@ package io.uccl.p2p.readme;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -39,7 +40,7 @@ class ReadmeTest {
     builder.environment().put("UCCL_SOCKET_IFNAME", "lo");
     builder.redirectError(ProcessBuilder.Redirect.INHERIT);
     Process process = builder.start();
-    String printed = new String(process.getInputStream().readAllBytes());
+    String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertThat(process.waitFor(60, TimeUnit.SECONDS)).as("ended in time").isTrue();
     assertThat(process.exitValue()).isZero();
     assertThat(printed.strip()).isEqualTo("block-17: hello");
