@@ -4,6 +4,7 @@ module io.uccl.p2p {
 
   exports io.uccl.p2p;
   exports io.uccl.p2p.spi;
+  exports io.uccl.p2p.spi.nativelib;
 
   uses io.uccl.p2p.spi.EngineProvider;
 }

@@ -1,4 +1,4 @@
-/** The command-line tool: bench, doctor, soak. */
+/** The command-line tool: bench and doctor. */
 module io.uccl.p2p.cli {
   requires com.fasterxml.jackson.databind;
   requires info.picocli;

@@ -34,6 +34,8 @@ public record EndpointMetadata(InetAddress address, int port, String busId) {
   private static final int IPV4_FIXED = 7;
   private static final int IPV6_FIXED = 19;
   private static final Pattern PRINTABLE = Pattern.compile("[\\x20-\\x7e]{0,255}");
+  private static final String OCTET = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+  private static final Pattern IPV4 = Pattern.compile(OCTET + ("\\." + OCTET).repeat(3));
   private static final Pattern TEXT =
       Pattern.compile("(?:\\[([0-9a-fA-F:.]+)]|([0-9.]+)):(\\d{1,5})(?:\\?(.*))?");
 
@@ -85,18 +87,42 @@ public record EndpointMetadata(InetAddress address, int port, String busId) {
       throw new IllegalArgumentException(
           "'" + text + "' is not ip:port or [ipv6]:port, with a numeric address");
     }
-    String host = match.group(1) != null ? match.group(1) : match.group(2);
-    boolean numeric = host.contains(":") || host.matches("\\d{1,3}(\\.\\d{1,3}){3}");
-    if (!numeric) {
-      throw new IllegalArgumentException("'" + host + "' is not a numeric IP address");
-    }
+    String busId = match.group(4) == null ? "" : match.group(4);
+    int port = Integer.parseInt(match.group(3));
+    return match.group(1) != null
+        ? new EndpointMetadata(parseIpv6(match.group(1)), port, busId)
+        : new EndpointMetadata(parseIpv4(match.group(2)), port, busId);
+  }
+
+  private static InetAddress parseIpv6(String host) {
     try {
-      String busId = match.group(4) == null ? "" : match.group(4);
-      return new EndpointMetadata(
-          InetAddress.getByName(host), Integer.parseInt(match.group(3)), busId);
+      // In brackets the JDK takes nothing but a literal; without, it would ask for a name.
+      byte[] ip = InetAddress.getByName("[" + host + "]").getAddress();
+      // The JDK turns an IPv4-mapped address into IPv4, which would print and encode differently.
+      return address(ip.length == 16 ? ip : ipv4Mapped(ip));
     } catch (UnknownHostException e) {
-      throw new IllegalArgumentException("'" + host + "' is not a numeric IP address", e);
+      throw new IllegalArgumentException("'" + host + "' is not a numeric IPv6 address", e);
     }
+  }
+
+  private static byte[] ipv4Mapped(byte[] ip) {
+    byte[] mapped = new byte[16];
+    mapped[10] = (byte) 0xff;
+    mapped[11] = (byte) 0xff;
+    System.arraycopy(ip, 0, mapped, 12, 4);
+    return mapped;
+  }
+
+  private static InetAddress parseIpv4(String host) {
+    var parts = IPV4.matcher(host);
+    if (!parts.matches()) {
+      throw new IllegalArgumentException("'" + host + "' is not a numeric IPv4 address");
+    }
+    byte[] ip = new byte[4];
+    for (int i = 0; i < ip.length; i++) {
+      ip[i] = (byte) Integer.parseInt(parts.group(i + 1));
+    }
+    return address(ip);
   }
 
   /** The bytes to hand over. */

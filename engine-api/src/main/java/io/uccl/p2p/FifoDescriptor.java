@@ -152,7 +152,7 @@ public final class FifoDescriptor {
     if (target.order() != ByteOrder.LITTLE_ENDIAN) {
       throw new IllegalArgumentException("descriptors are encoded into little-endian buffers");
     }
-    Objects.checkFromIndexSize(index, BYTES, target.capacity());
+    Objects.checkFromIndexSize(index, BYTES, target.limit());
     target.putLong(index, address);
     target.putInt(index + 8, (int) Math.min(length, SIZE_ESCAPE));
     target.putInt(index + 12, rkey);

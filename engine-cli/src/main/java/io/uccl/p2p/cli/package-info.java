@@ -1,4 +1,4 @@
-/** The command-line tool: bench, doctor, soak. */
+/** The command-line tool: bench and doctor. */
 @NullMarked
 package io.uccl.p2p.cli;
 

@@ -67,6 +67,6 @@ final class TcpMemoryTable {
   }
 
   private static int home(int rid, int mask) {
-    return (rid * 0x9E3779B9 >>> 16) & mask;
+    return ((rid * 0x9E3779B9) >>> 16) & mask;
   }
 }

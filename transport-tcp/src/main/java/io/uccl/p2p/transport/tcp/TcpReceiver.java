@@ -216,6 +216,8 @@ final class TcpReceiver {
   }
 
   private void endPayload(Frames frames, CompletionBuffer completions) throws IOException {
+    // Its last bytes may have come through the staging buffer.
+    releaseView();
     target = null;
     frames.onPayload(completions);
   }

@@ -1,0 +1,236 @@
+package io.uccl.p2p.engine;
+
+import io.uccl.p2p.EndpointMetadata;
+import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.HandshakeException;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.PeerLostException;
+import io.uccl.p2p.PeerUnreachableException;
+import io.uccl.p2p.spi.Channel;
+import io.uccl.p2p.spi.ChannelRole;
+import io.uccl.p2p.spi.PendingChannel;
+import java.io.IOException;
+import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One connection coming about, from the socket of the control channel to the moment when both sides
+ * can post; and, after that, the tie between the control link and the connection.
+ *
+ * <pre>
+ *   connector                                acceptor
+ *   prepare
+ *   handshake  ----------------------------> prepare, complete
+ *   complete   <---------------------------- handshake
+ *   channel ready                            channel ready
+ *   READY      ----------------------------> accept returns
+ *   connect returns
+ * </pre>
+ *
+ * Only the owner of the transport uses it.
+ */
+final class ConnectionSetup {
+
+  private final DefaultP2pEngine engine;
+  private final ControlLink link;
+  private final ChannelRole role;
+  private final CompletableFuture<DefaultConnection> result = new CompletableFuture<>();
+  private final long since = System.nanoTime();
+  private @Nullable EndpointMetadata remote;
+  private @Nullable HandshakeTrailer trailer;
+  private @Nullable PendingChannel pending;
+  private @Nullable Channel channel;
+  private boolean channelReady;
+  private boolean peerReady;
+  private volatile @Nullable DefaultConnection connection;
+  private boolean over;
+
+  /** For an incoming link. */
+  ConnectionSetup(DefaultP2pEngine engine, ControlLink link) {
+    this.engine = engine;
+    this.link = link;
+    this.role = ChannelRole.ACCEPTOR;
+  }
+
+  /** For an outgoing link to a peer. */
+  ConnectionSetup(DefaultP2pEngine engine, ControlLink link, EndpointMetadata remote) {
+    this.engine = engine;
+    this.link = link;
+    this.role = ChannelRole.CONNECTOR;
+    this.remote = remote;
+  }
+
+  /** What {@code connect} waits for. */
+  CompletableFuture<DefaultConnection> result() {
+    return result;
+  }
+
+  @Nullable DefaultConnection connection() {
+    return connection;
+  }
+
+  /** True while it has not become a connection and not failed. */
+  boolean isUnderWay() {
+    return !over && connection == null;
+  }
+
+  boolean isIncoming() {
+    return role == ChannelRole.ACCEPTOR;
+  }
+
+  long since() {
+    return since;
+  }
+
+  /** The connector's socket is connected: starts the handshake. */
+  void linkConnected() {
+    if (over) {
+      return;
+    }
+    try {
+      link.send(engine.handshake(pending().parameters()));
+    } catch (P2pException e) {
+      fail(e);
+    }
+  }
+
+  /** What came is no handshake that this engine can take; tells the sender if it understands. */
+  void refuse(HandshakeException cause, boolean understands) {
+    if (isIncoming() && understands && !over) {
+      link.send(ControlCodec.encodeRefused(cause.summary()));
+    }
+    fail(cause.withDetail(detail().withRemedy(cause.detail().remedy())));
+  }
+
+  /** The peer's handshake has come. */
+  void handshake(Handshake received) {
+    if (over) {
+      return;
+    }
+    if (trailer != null) {
+      fail(protocolError("it sent a second handshake on one connection"));
+      return;
+    }
+    HandshakeTrailer.Split split = HandshakeTrailer.split(received.parameters());
+    trailer = split.trailer();
+    if (trailer == null || !trailer.sendsReady()) {
+      fail(protocolError("its handshake has no trailer, so it is no JVM engine"));
+      return;
+    }
+    if (role == ChannelRole.ACCEPTOR) {
+      remote =
+          trailer.sender() != null
+              ? trailer.sender()
+              : new EndpointMetadata(link.remote().getAddress(), received.controlPort(), "");
+    }
+    try {
+      PendingChannel mine = pending();
+      if (role == ChannelRole.ACCEPTOR) {
+        // Taken before complete: that ends the pending channel's own life.
+        byte[] answer = engine.handshake(mine.parameters());
+        complete(mine, split.parameters());
+        link.send(answer);
+      } else {
+        complete(mine, split.parameters());
+      }
+    } catch (P2pException e) {
+      fail(e);
+    }
+  }
+
+  /** The peer's READY has come. */
+  void peerReady() {
+    if (role != ChannelRole.ACCEPTOR || trailer == null || peerReady) {
+      fail(protocolError("it sent READY where none is due"));
+      return;
+    }
+    peerReady = true;
+    finishIfReady();
+  }
+
+  /** The transport says that the channel can carry operations. */
+  void channelReady() {
+    channelReady = true;
+    if (role == ChannelRole.CONNECTOR) {
+      link.send(ControlCodec.encodeReady());
+      peerReady = true;
+    }
+    finishIfReady();
+  }
+
+  /** The control link has ended. */
+  void linkClosed(@Nullable IOException cause) {
+    String why = cause == null ? "" : ": " + DefaultP2pEngine.text(cause);
+    if (connection != null) {
+      fail(new PeerLostException("the control connection ended" + why, detail(), cause));
+    } else {
+      fail(
+          new PeerUnreachableException(
+              "no connection came about" + why,
+              detail().withRemedy("Check that the peer runs and that address and port are its own"),
+              cause));
+    }
+  }
+
+  /** Ends it, or the connection that it became. The first cause stays. */
+  void fail(P2pException cause) {
+    if (over) {
+      return;
+    }
+    over = true;
+    engine.forget(this, channel);
+    if (connection != null) {
+      connection.fail(cause);
+      return;
+    }
+    if (pending != null) {
+      pending.abort();
+    }
+    if (channel != null) {
+      channel.close();
+    }
+    if (isIncoming() && trailer != null) {
+      link.send(ControlCodec.encodeRefused(cause.summary()));
+    }
+    link.closeAfterSending();
+    result.completeExceptionally(cause);
+  }
+
+  FailureDetail detail() {
+    FailureDetail known = FailureDetail.NONE.withTransport(engine.transport().name());
+    return known.withPeer(
+        remote != null
+            ? remote.toString()
+            : link.remote().getAddress().getHostAddress() + ":" + link.remote().getPort());
+  }
+
+  private PendingChannel pending() {
+    if (pending == null) {
+      pending = engine.prepare(role);
+    }
+    return pending;
+  }
+
+  private void complete(PendingChannel mine, byte[] parameters) {
+    channel = mine.complete(parameters);
+    engine.expect(channel, this);
+  }
+
+  private void finishIfReady() {
+    if (over || connection != null || !channelReady || !peerReady) {
+      return;
+    }
+    if (channel == null || remote == null || trailer == null) {
+      throw new IllegalStateException("a channel is ready before the handshake was");
+    }
+    connection = new DefaultConnection(engine, remote, trailer.life(), channel, link, this);
+    engine.established(connection, role);
+    result.complete(connection);
+  }
+
+  private HandshakeException protocolError(String what) {
+    return new HandshakeException(
+        "the peer does not keep the protocol: " + what,
+        detail().withRemedy("Use the same version of the engine on both sides"));
+  }
+}

@@ -1,0 +1,94 @@
+package io.uccl.p2p.engine;
+
+import io.uccl.p2p.HandshakeException;
+import io.uccl.p2p.Notification;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Understands the control channel's frames and hands them to the owner of the transport, in their
+ * order. Decoding happens on the control thread, so that a large frame keeps no data waiting.
+ */
+final class ControlFrames implements ControlChannel.Listener {
+
+  private final int magic;
+  private final Map<Integer, String> transports;
+  private final CompletableFuture<DefaultP2pEngine> engine = new CompletableFuture<>();
+
+  /**
+   * Makes one that waits for its engine.
+   *
+   * @param magic of the transport in use
+   * @param transports all known magics, to say what a wrong one means
+   */
+  ControlFrames(int magic, Map<Integer, String> transports) {
+    this.magic = magic;
+    this.transports = transports;
+  }
+
+  /** The engine is complete: what has come in the meantime can go on. */
+  void attach(DefaultP2pEngine complete) {
+    engine.complete(complete);
+  }
+
+  @Override
+  public void onConnected(ControlLink link) {
+    ConnectionSetup setup = setup(link);
+    engine.join().loop().run(setup::linkConnected);
+  }
+
+  @Override
+  public void onAccepted(ControlLink link) {
+    DefaultP2pEngine whole = engine.join();
+    ConnectionSetup setup = new ConnectionSetup(whole, link);
+    link.attach(setup);
+    whole.loop().run(() -> whole.incoming(setup));
+  }
+
+  @Override
+  public void onFrame(ControlLink link, ByteBuffer payload) {
+    DefaultP2pEngine whole = engine.join();
+    ConnectionSetup setup = setup(link);
+    switch (ControlCodec.kind(payload, magic)) {
+      case NOTIFICATION -> {
+        Notification notification = ControlCodec.decodeNotification(payload);
+        whole.loop().run(() -> whole.deliver(setup.connection(), notification));
+      }
+      case READY -> whole.loop().run(setup::peerReady);
+      case REFUSED -> {
+        HandshakeException refused =
+            new HandshakeException(
+                "the peer refused the connection: " + ControlCodec.decodeRefused(payload),
+                setup.detail());
+        whole.loop().run(() -> setup.fail(refused));
+      }
+      case HANDSHAKE, UNKNOWN -> handshake(whole, setup, payload);
+    }
+  }
+
+  @Override
+  public void onClosed(ControlLink link, @Nullable IOException cause) {
+    ConnectionSetup setup = setup(link);
+    engine.join().loop().run(() -> setup.linkClosed(cause));
+  }
+
+  private void handshake(DefaultP2pEngine whole, ConnectionSetup setup, ByteBuffer payload) {
+    try {
+      Handshake handshake = Handshake.decode(payload, magic, transports);
+      whole.loop().run(() -> setup.handshake(handshake));
+    } catch (HandshakeException e) {
+      boolean understands = HandshakeTrailer.atEndOf(payload) != null;
+      whole.loop().run(() -> setup.refuse(e, understands));
+    }
+  }
+
+  private static ConnectionSetup setup(ControlLink link) {
+    if (link.attachment() instanceof ConnectionSetup setup) {
+      return setup;
+    }
+    throw new IllegalStateException("a link without its setup: " + link);
+  }
+}

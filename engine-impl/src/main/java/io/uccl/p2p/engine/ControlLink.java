@@ -1,0 +1,229 @@
+package io.uccl.p2p.engine;
+
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.SocketChannel;
+import java.util.ArrayDeque;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One TCP connection of a {@link ControlChannel}: the queue of frames to send on it, and how far it
+ * is on its way from connecting to closed.
+ *
+ * <p><b>Threads.</b> {@link #send}, {@link #closeAfterSending}, {@link #close} and the getters but
+ * {@link #attachment} may be called from any thread, also from the listener's methods. They do not
+ * block. The rest belongs to the control thread.
+ */
+final class ControlLink {
+
+  /** What the callers want. */
+  enum Closing {
+    NOT,
+    AFTER_SENDING,
+    NOW
+  }
+
+  /** How far the control thread has got. */
+  enum Stage {
+    /** To be connected. */
+    NEW,
+    CONNECTING,
+    OPEN,
+    /** Everything is sent and the peer was told so; waiting for the peer to close. */
+    DRAINING,
+    CLOSED
+  }
+
+  private final ControlChannel owner;
+  private final InetSocketAddress remote;
+  private final boolean outgoing;
+  private final AtomicBoolean waitsForAttention = new AtomicBoolean();
+
+  private final Object lock = new Object();
+  private final ArrayDeque<Outgoing> queue = new ArrayDeque<>();
+  private long queuedBytes;
+  private Closing closing = Closing.NOT;
+
+  // The control thread's.
+  final FrameAssembler assembler = new FrameAssembler();
+  Stage stage = Stage.NEW;
+  @Nullable SocketChannel socket;
+  @Nullable SelectionKey key;
+  long deadline;
+  private @Nullable Object attachment;
+
+  ControlLink(ControlChannel owner, InetSocketAddress remote, boolean outgoing) {
+    this.owner = owner;
+    this.remote = remote;
+    this.outgoing = outgoing;
+  }
+
+  /** The peer's address: as it was given to {@code connect}, or as the socket has it. */
+  InetSocketAddress remote() {
+    return remote;
+  }
+
+  /** True if this side connected. */
+  boolean outgoing() {
+    return outgoing;
+  }
+
+  /**
+   * Queues a frame; before the link is connected, too.
+   *
+   * @param payload 1 byte to 64 MiB; must not be changed any more
+   * @return false if the link is closed, or closing
+   * @throws IllegalArgumentException if the payload is empty or too long for a frame
+   */
+  boolean send(byte[] payload) {
+    if (payload.length < 1 || payload.length > FrameAssembler.MAX_PAYLOAD_BYTES) {
+      throw new IllegalArgumentException(
+          "a frame carries 1 to "
+              + FrameAssembler.MAX_PAYLOAD_BYTES
+              + " bytes, but "
+              + payload.length
+              + " were given");
+    }
+    synchronized (lock) {
+      if (closing != Closing.NOT) {
+        return false;
+      }
+      queue.add(new Outgoing(payload));
+      queuedBytes += FrameAssembler.PREFIX_BYTES + payload.length;
+    }
+    owner.attend(this);
+    return true;
+  }
+
+  /** Bytes that the kernel has not taken yet, the frames' lengths included. */
+  long queuedBytes() {
+    synchronized (lock) {
+      return queuedBytes;
+    }
+  }
+
+  /**
+   * Closes the link in such a way that the peer can read all that was queued before. Nothing is
+   * received any more. A peer that does not read for {@link ControlChannel#SENDING_SECONDS} loses
+   * what it has not read.
+   */
+  void closeAfterSending() {
+    close(Closing.AFTER_SENDING);
+  }
+
+  /** Closes the link; what the kernel has not taken yet is not sent. Idempotent. */
+  void close() {
+    close(Closing.NOW);
+  }
+
+  private void close(Closing how) {
+    synchronized (lock) {
+      if (closing.compareTo(how) >= 0) {
+        return;
+      }
+      closing = how;
+      if (how == Closing.NOW) {
+        queue.clear();
+        queuedBytes = 0;
+      }
+    }
+    owner.attend(this);
+  }
+
+  /** What the listener attached. On the control thread only. */
+  @Nullable Object attachment() {
+    return attachment;
+  }
+
+  /** Attaches whatever the listener likes. On the control thread only. */
+  void attach(@Nullable Object value) {
+    attachment = value;
+  }
+
+  @Override
+  public String toString() {
+    return (outgoing ? "link to " : "link from ") + remote;
+  }
+
+  // -- for the control channel
+
+  /** True if it was not yet on the list of links that need attention. */
+  boolean askForAttention() {
+    return !waitsForAttention.getAndSet(true);
+  }
+
+  void attentionGiven() {
+    waitsForAttention.set(false);
+  }
+
+  Closing closing() {
+    synchronized (lock) {
+      return closing;
+    }
+  }
+
+  boolean hasQueued() {
+    synchronized (lock) {
+      return !queue.isEmpty();
+    }
+  }
+
+  /** Copies from the head of the queue as much as fits, and leaves it in the queue. */
+  void copyQueued(ByteBuffer target) {
+    synchronized (lock) {
+      for (Outgoing frame : queue) {
+        frame.copyTo(target);
+        if (!target.hasRemaining()) {
+          return;
+        }
+      }
+    }
+  }
+
+  /** Takes from the head of the queue what the kernel took. */
+  void sent(int bytes) {
+    synchronized (lock) {
+      // The queue may have been cleared between copyQueued and now.
+      int left = bytes;
+      while (left > 0 && !queue.isEmpty()) {
+        Outgoing head = queue.element();
+        int part = (int) Math.min(left, head.remaining());
+        head.sent += part;
+        left -= part;
+        queuedBytes -= part;
+        if (head.remaining() == 0) {
+          queue.remove();
+        }
+      }
+    }
+  }
+
+  /** A frame in the queue, and how many of its bytes, length included, the kernel has taken. */
+  private static final class Outgoing {
+    private final byte[] payload;
+    private long sent;
+
+    Outgoing(byte[] payload) {
+      this.payload = payload;
+    }
+
+    long remaining() {
+      return FrameAssembler.PREFIX_BYTES + payload.length - sent;
+    }
+
+    void copyTo(ByteBuffer target) {
+      int at = (int) sent;
+      while (at < FrameAssembler.PREFIX_BYTES && target.hasRemaining()) {
+        int shift = Byte.SIZE * (FrameAssembler.PREFIX_BYTES - 1 - at);
+        target.put((byte) (payload.length >>> shift));
+        at++;
+      }
+      if (at >= FrameAssembler.PREFIX_BYTES) {
+        int from = at - FrameAssembler.PREFIX_BYTES;
+        target.put(payload, from, Math.min(target.remaining(), payload.length - from));
+      }
+    }
+  }
+}

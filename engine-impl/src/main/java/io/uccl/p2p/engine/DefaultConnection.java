@@ -1,0 +1,427 @@
+package io.uccl.p2p.engine;
+
+import io.uccl.p2p.BufferState;
+import io.uccl.p2p.Connection;
+import io.uccl.p2p.DeadlineExceededException;
+import io.uccl.p2p.EndpointMetadata;
+import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.Notification;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.PostResult;
+import io.uccl.p2p.RemoteAccessException;
+import io.uccl.p2p.Transfer;
+import io.uccl.p2p.TransferBatch;
+import io.uccl.p2p.spi.Channel;
+import io.uccl.p2p.spi.OpBuffer;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The connection to one peer: its channel, its control link, and the batches that are live on it,
+ * in the order in which they were posted.
+ *
+ * <p>A batch is live from the moment the owner takes it until it has ended. The cursor is the first
+ * live batch that is not wholly posted to the channel.
+ */
+final class DefaultConnection implements Connection {
+
+  private final DefaultP2pEngine engine;
+  private final EndpointMetadata remote;
+  private final int remoteLife;
+  private final Channel channel;
+  private final ControlLink link;
+  private final ConnectionSetup setup;
+  private final AtomicLong reserved = new AtomicLong();
+  private volatile @Nullable P2pException failure;
+
+  // -- the owner's
+  private @Nullable OperationBatch firstLive;
+  private @Nullable OperationBatch lastLive;
+  private @Nullable OperationBatch cursor;
+  private final OpBuffer part = new OpBuffer(1);
+  private int inFlight;
+  private boolean closed;
+  private long progressSeen;
+  private long progressTime;
+
+  /** True while the engine has this connection in its list of those that can post. */
+  boolean scheduled;
+
+  DefaultConnection(
+      DefaultP2pEngine engine,
+      EndpointMetadata remote,
+      int remoteLife,
+      Channel channel,
+      ControlLink link,
+      ConnectionSetup setup) {
+    this.engine = engine;
+    this.remote = remote;
+    this.remoteLife = remoteLife;
+    this.channel = channel;
+    this.link = link;
+    this.setup = setup;
+  }
+
+  // -- any thread
+
+  @Override
+  public EndpointMetadata remote() {
+    return remote;
+  }
+
+  @Override
+  public boolean isOpen() {
+    return failure == null;
+  }
+
+  @Override
+  public @Nullable P2pException failure() {
+    return failure;
+  }
+
+  @Override
+  public Transfer write(
+      MemoryRegion local, long localOffset, FifoDescriptor remote, long remoteOffset, long length) {
+    return single(OpBuffer.WRITE, local, localOffset, remote, remoteOffset, length);
+  }
+
+  @Override
+  public Transfer read(
+      MemoryRegion local, long localOffset, FifoDescriptor remote, long remoteOffset, long length) {
+    return single(OpBuffer.READ, local, localOffset, remote, remoteOffset, length);
+  }
+
+  private Transfer single(
+      int opcode,
+      MemoryRegion local,
+      long localOffset,
+      FifoDescriptor remote,
+      long remoteOffset,
+      long length) {
+    OperationBatch batch = new OperationBatch(this, 1);
+    batch.add(opcode, local, localOffset, remote, remoteOffset, length);
+    reserved.incrementAndGet();
+    batch.start(0);
+    return batch;
+  }
+
+  @Override
+  public TransferBatch newBatch(int capacity) {
+    return new OperationBatch(this, capacity);
+  }
+
+  @Override
+  public PostResult sendNotification(Notification notification) {
+    P2pException broken = failure;
+    if (broken != null) {
+      throw broken.withDetail(detail(broken.detail()).withOperation("notification", ""));
+    }
+    if (link.queuedBytes() > Notification.MAX_FRAME_BYTES) {
+      return PostResult.BACK_PRESSURED;
+    }
+    link.send(ControlCodec.encode(notification));
+    return PostResult.POSTED;
+  }
+
+  @Override
+  public void close() {
+    engine.closeConnection(this);
+  }
+
+  ProgressLoop loop() {
+    return engine.loop();
+  }
+
+  /** Makes room for operations; false if too many are waiting. */
+  boolean reserve(int count) {
+    long before = reserved.getAndAdd(count);
+    if (before > 0 && before + count > engine.maxQueuedOperations()) {
+      reserved.addAndGet(-count);
+      return false;
+    }
+    return true;
+  }
+
+  DefaultMemoryRegion ownRegion(MemoryRegion region) {
+    if (region instanceof DefaultMemoryRegion own && own.isOf(engine)) {
+      return own;
+    }
+    throw new IllegalArgumentException(
+        "the local region belongs to another engine; register its memory with this one");
+  }
+
+  void checkLife(FifoDescriptor descriptor) {
+    if (descriptor.life() != remoteLife) {
+      throw new RemoteAccessException(
+          "the descriptor was made by another life of the peer, or by another peer",
+          detail(FailureDetail.NONE)
+              .withOperation("", "region " + Integer.toUnsignedString(descriptor.rid()))
+              .withRemedy("Ask the peer for a new descriptor after each connect"));
+    }
+  }
+
+  FailureDetail detail(FailureDetail known) {
+    return known.withPeer(remote.toString()).withTransport(engine.transport().name());
+  }
+
+  @Override
+  public String toString() {
+    return "connection to " + remote;
+  }
+
+  // -- the owner
+
+  ConnectionSetup setup() {
+    return setup;
+  }
+
+  /** Takes a batch that a caller posted. */
+  void enqueue(OperationBatch batch) {
+    append(batch);
+    P2pException broken = failure;
+    int closedRegion = batch.indexOfClosedRegion();
+    if (broken != null) {
+      batch.failUnposted(broken);
+    } else if (closedRegion >= 0) {
+      batch.failClosedRegion(closedRegion);
+    }
+    if (batch.isPosted()) {
+      remove(batch);
+      return;
+    }
+    if (cursor == null) {
+      cursor = batch;
+    }
+    engine.schedule(this);
+  }
+
+  /** Hands operations to the channel while there are any and the window has room. */
+  boolean pump() {
+    boolean moved = false;
+    while (cursor != null && inFlight < engine.window()) {
+      OperationBatch batch = cursor;
+      int taken =
+          batch.nextOffset() == 0 && isWhole(batch, batch.next())
+              ? postWhole(batch)
+              : postPart(batch);
+      if (taken == 0) {
+        return moved;
+      }
+      if (inFlight == 0) {
+        watchProgress(System.nanoTime());
+      }
+      inFlight += taken;
+      moved = true;
+      if (batch.isPosted()) {
+        cursor = batch.nextLive;
+      }
+    }
+    return moved;
+  }
+
+  boolean canPost() {
+    return cursor != null && inFlight < engine.window();
+  }
+
+  private boolean isWhole(OperationBatch batch, int index) {
+    return batch.operations().length(index) <= engine.maxOperationBytes();
+  }
+
+  private int postWhole(OperationBatch batch) {
+    OpBuffer operations = batch.operations();
+    TransferTable table = engine.transfers();
+    int first = batch.next();
+    int most = Math.min(engine.window() - inFlight, batch.count() - first);
+    int count = 0;
+    while (count < most && isWhole(batch, first + count)) {
+      operations.setId(first + count, table.add(batch, first + count));
+      count++;
+    }
+    int taken = channel.post(operations, first, count);
+    for (int i = first + taken; i < first + count; i++) {
+      table.remove(operations.id(i));
+    }
+    batch.posted(taken);
+    return taken;
+  }
+
+  private int postPart(OperationBatch batch) {
+    int index = batch.next();
+    long offset = batch.nextOffset();
+    long length = Math.min(engine.maxOperationBytes(), batch.operations().length(index) - offset);
+    part.setPart(0, batch.operations(), index, offset, length);
+    long id = engine.transfers().add(batch, index);
+    part.setId(0, id);
+    int taken = channel.post(part, 0, 1);
+    if (taken == 0) {
+      engine.transfers().remove(id);
+    } else {
+      batch.postedPart(length);
+    }
+    return taken;
+  }
+
+  /** An operation of a live batch, or a part of one, has ended. */
+  void completed(
+      OperationBatch batch, int index, @Nullable P2pException cause, BufferState buffer) {
+    inFlight--;
+    if (cause == null) {
+      batch.done(index);
+    } else {
+      P2pException first = failure;
+      batch.failed(index, first != null ? first : cause, buffer);
+    }
+    if (batch.outstanding() == 0 && batch.isPosted()) {
+      remove(batch);
+    }
+    if (cursor != null) {
+      engine.schedule(this);
+    }
+  }
+
+  /** Ends the connection: what is queued fails now, what is in flight when the channel says so. */
+  void fail(P2pException cause) {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    failure = cause;
+    OperationBatch batch = cursor;
+    cursor = null;
+    while (batch != null) {
+      OperationBatch following = batch.nextLive;
+      failUnposted(batch, cause);
+      batch = following;
+    }
+    channel.close();
+    link.close();
+    retireIfOver();
+  }
+
+  /** Checks deadlines; returns how long it may take until they must be checked again. */
+  long checkDeadlines(long now) {
+    if (firstLive == null) {
+      return Long.MAX_VALUE;
+    }
+    long left = Long.MAX_VALUE;
+    OperationBatch batch = firstLive;
+    while (batch != null) {
+      OperationBatch following = batch.nextLive;
+      if (batch.isExpired(now)) {
+        expire(batch);
+        if (closed) {
+          return Long.MAX_VALUE;
+        }
+      } else {
+        left = Math.min(left, batch.nanosLeft(now));
+      }
+      batch = following;
+    }
+    if (inFlight == 0) {
+      return left;
+    }
+    if (channel.progress() != progressSeen) {
+      watchProgress(now);
+    }
+    long stall = engine.stallNanos() - (now - progressTime);
+    if (stall <= 0) {
+      fail(
+          new DeadlineExceededException(
+              "no progress for " + engine.stallNanos() / 1_000_000 + " ms",
+              detail(FailureDetail.NONE)
+                  .withRemedy("Look whether the peer and the network still work")));
+      return Long.MAX_VALUE;
+    }
+    return Math.min(left, stall);
+  }
+
+  private void expire(OperationBatch batch) {
+    DeadlineExceededException cause =
+        new DeadlineExceededException(
+            "the deadline passed before the transfer ended", detail(FailureDetail.NONE));
+    if (batch == cursor) {
+      cursor = batch.nextLive;
+    }
+    if (!failUnposted(batch, cause)) {
+      // What the transport has it keeps until its channel is closed.
+      fail(cause);
+    }
+  }
+
+  /** Fails what the transport does not have; returns true if that was the end of the batch. */
+  private boolean failUnposted(OperationBatch batch, P2pException cause) {
+    batch.failUnposted(cause);
+    boolean over = batch.outstanding() == 0;
+    if (over) {
+      remove(batch);
+    }
+    return over;
+  }
+
+  boolean uses(DefaultMemoryRegion region) {
+    for (OperationBatch b = firstLive; b != null; b = b.nextLive) {
+      if (b.uses(region)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  boolean hasLive() {
+    return firstLive != null;
+  }
+
+  /** The engine is gone and with it the transport: nothing will be reported any more. */
+  void abandon(P2pException cause) {
+    fail(cause);
+    while (firstLive != null) {
+      OperationBatch batch = firstLive;
+      batch.abandon(cause);
+      remove(batch);
+    }
+  }
+
+  private void watchProgress(long now) {
+    progressSeen = channel.progress();
+    progressTime = now;
+  }
+
+  private void append(OperationBatch batch) {
+    batch.previousLive = lastLive;
+    batch.nextLive = null;
+    if (lastLive == null) {
+      firstLive = batch;
+    } else {
+      lastLive.nextLive = batch;
+    }
+    lastLive = batch;
+  }
+
+  private void remove(OperationBatch batch) {
+    OperationBatch before = batch.previousLive;
+    OperationBatch after = batch.nextLive;
+    if (before == null) {
+      firstLive = after;
+    } else {
+      before.nextLive = after;
+    }
+    if (after == null) {
+      lastLive = before;
+    } else {
+      after.previousLive = before;
+    }
+    batch.previousLive = null;
+    batch.nextLive = null;
+    reserved.addAndGet(-batch.count());
+    batch.finish();
+    retireIfOver();
+  }
+
+  private void retireIfOver() {
+    if (closed && firstLive == null) {
+      engine.retire(this);
+    }
+  }
+}

@@ -1,0 +1,120 @@
+package io.uccl.p2p.engine;
+
+import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.RegionAccess;
+import io.uccl.p2p.ResourceClosedException;
+import io.uccl.p2p.spi.MemorySpan;
+import io.uccl.p2p.spi.RegionName;
+import io.uccl.p2p.spi.RegisteredMemory;
+import java.nio.ByteBuffer;
+import java.util.Objects;
+
+/** A region: memory, its name for peers, and its registration with the transport. */
+final class DefaultMemoryRegion implements MemoryRegion {
+
+  private final DefaultP2pEngine engine;
+  private final RegionName name;
+  private final MemorySpan span;
+  private final boolean nativeAddress;
+  private final RegisteredMemory registered;
+  private final Runnable giveBack;
+  private volatile boolean closed;
+
+  /**
+   * Makes one.
+   *
+   * @param giveBack frees memory that the engine allocated; does nothing for the caller's memory
+   */
+  DefaultMemoryRegion(
+      DefaultP2pEngine engine,
+      RegionName name,
+      MemorySpan span,
+      boolean nativeAddress,
+      RegisteredMemory registered,
+      Runnable giveBack) {
+    this.engine = engine;
+    this.name = name;
+    this.span = span;
+    this.nativeAddress = nativeAddress;
+    this.registered = registered;
+    this.giveBack = giveBack;
+  }
+
+  @Override
+  public long address() {
+    return span.address();
+  }
+
+  @Override
+  public boolean hasNativeAddress() {
+    return nativeAddress;
+  }
+
+  @Override
+  public long length() {
+    return span.length();
+  }
+
+  @Override
+  public RegionAccess access() {
+    return name.access();
+  }
+
+  @Override
+  public ByteBuffer slice(long offset, int length) {
+    checkOpen();
+    return span.slice(offset, length);
+  }
+
+  @Override
+  public FifoDescriptor advertise(long offset, long length) {
+    checkOpen();
+    Objects.checkFromIndexSize(offset, length, span.length());
+    if (name.access() == RegionAccess.LOCAL) {
+      throw new IllegalStateException(
+          "region " + name.rid() + " has access LOCAL, so there is nothing to advertise");
+    }
+    return registered.describe(offset, length);
+  }
+
+  @Override
+  public void close() {
+    engine.closeRegion(this);
+  }
+
+  boolean isOf(DefaultP2pEngine other) {
+    return engine == other;
+  }
+
+  int rid() {
+    return name.rid();
+  }
+
+  RegisteredMemory registered() {
+    return registered;
+  }
+
+  boolean isClosed() {
+    return closed;
+  }
+
+  /** Ends the registration; only the owner calls it, when nothing of ours uses the region. */
+  void deregister() {
+    closed = true;
+    registered.close();
+    giveBack.run();
+  }
+
+  void checkOpen() {
+    if (closed) {
+      throw new ResourceClosedException("region " + name.rid() + " is closed", FailureDetail.NONE);
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "region " + name.rid() + " of " + span.length() + " bytes";
+  }
+}

@@ -1,0 +1,567 @@
+package io.uccl.p2p.engine;
+
+import io.uccl.p2p.Connection;
+import io.uccl.p2p.EndpointMetadata;
+import io.uccl.p2p.EngineConfig;
+import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.HandshakeException;
+import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.Notification;
+import io.uccl.p2p.P2pEngine;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.PeerUnreachableException;
+import io.uccl.p2p.ReceivedNotification;
+import io.uccl.p2p.RegionAccess;
+import io.uccl.p2p.RegionInUseException;
+import io.uccl.p2p.RegistrationException;
+import io.uccl.p2p.ResourceClosedException;
+import io.uccl.p2p.TransportChoice;
+import io.uccl.p2p.TransportException;
+import io.uccl.p2p.spi.Availability;
+import io.uccl.p2p.spi.Channel;
+import io.uccl.p2p.spi.ChannelRole;
+import io.uccl.p2p.spi.CompletionBuffer;
+import io.uccl.p2p.spi.MemorySpan;
+import io.uccl.p2p.spi.PendingChannel;
+import io.uccl.p2p.spi.RegionName;
+import io.uccl.p2p.spi.Transport;
+import io.uccl.p2p.spi.TransportContext;
+import io.uccl.p2p.spi.TransportProvider;
+import io.uccl.p2p.spi.nativelib.NativeMemory;
+import java.nio.ByteBuffer;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The engine: puts transport, control channel and progress loop together, and keeps the books of
+ * regions and connections.
+ *
+ * <p>What is marked as the owner's is touched only by the owner of the transport, see {@link
+ * ProgressLoop}.
+ */
+final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
+
+  private static final Logger LOG = LoggerFactory.getLogger(DefaultP2pEngine.class);
+
+  private static final int COMPLETIONS = 512;
+
+  /** How late a deadline may be noticed. */
+  private static final long TICK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+
+  /** How long a peer that connects may take, as the reference has it. */
+  private static final long HANDSHAKE_NANOS = TimeUnit.SECONDS.toNanos(10);
+
+  private static final int DRIVES_PER_CLOCK = 64;
+
+  private final EngineConfig config;
+  private final TransportProvider provider;
+  private final TransportChoice choice;
+  private final Transport transport;
+  private final int window;
+  private final long maxOperationBytes;
+  private final int life;
+  private final ProgressLoop loop;
+  private final ControlChannel control;
+  private final EndpointMetadata metadata;
+  private final AtomicBoolean closing = new AtomicBoolean();
+  private final LinkedBlockingQueue<DefaultConnection> accepted = new LinkedBlockingQueue<>();
+  private final LinkedBlockingQueue<ReceivedNotification> inbox = new LinkedBlockingQueue<>();
+
+  // -- the owner's
+  private final CompletionBuffer completions = new CompletionBuffer(COMPLETIONS);
+  private final TransferTable transfers = new TransferTable();
+  private final RegionRegistry regions = new RegionRegistry();
+  private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
+  private final List<ConnectionSetup> setups = new ArrayList<>();
+  private final List<DefaultConnection> connections = new ArrayList<>();
+  private final ArrayDeque<DefaultConnection> postable = new ArrayDeque<>();
+  private int drives;
+  private long nextTick;
+  private @Nullable P2pException ended;
+
+  private DefaultP2pEngine(
+      EngineConfig config,
+      TransportSelector.Selection selection,
+      Transport transport,
+      int window,
+      ControlChannel control) {
+    this.config = config;
+    this.transport = transport;
+    this.window = window;
+    this.control = control;
+    provider = selection.provider();
+    choice = selection.choice();
+    life = randomLife();
+    maxOperationBytes =
+        Math.min(config.maxOperationBytes(), transport.capabilities().maxOperationBytes());
+    metadata =
+        new EndpointMetadata(control.address().getAddress(), control.address().getPort(), "");
+    loop = new ProgressLoop("p2p-progress-" + provider.name(), this);
+  }
+
+  static DefaultP2pEngine open(EngineConfig config) {
+    Map<String, String> environment = config.environment();
+    TransportSelector.Selection selection = TransportSelector.select(config);
+    selection.warnings().forEach(LOG::warn);
+    TransportProvider provider = selection.provider();
+    LocalAddress local = LocalAddress.choose(environment);
+    int window = EngineSettings.maxInflightOperations(environment, provider);
+    ControlFrames frames = new ControlFrames(provider.handshakeMagic(), selection.magics());
+    Transport transport = provider.open(new TransportContext(environment, local.address(), window));
+    try {
+      ControlChannel control =
+          ControlChannel.open(local.address(), EngineSettings.CONTROL_PORT.in(environment), frames);
+      DefaultP2pEngine engine = new DefaultP2pEngine(config, selection, transport, window, control);
+      frames.attach(engine);
+      engine.loop.start();
+      return engine;
+    } catch (RuntimeException e) {
+      transport.close();
+      throw e;
+    }
+  }
+
+  // -- any thread
+
+  @Override
+  public EndpointMetadata metadata() {
+    return metadata;
+  }
+
+  @Override
+  public TransportChoice transport() {
+    return choice;
+  }
+
+  @Override
+  public MemoryRegion allocate(long length, RegionAccess access) {
+    requireNativeMemory("allocate memory");
+    NativeMemory.Allocation allocation = NativeMemory.allocate(length);
+    try {
+      return register(allocation.span(), true, access, allocation::close);
+    } catch (RuntimeException e) {
+      allocation.close();
+      throw e;
+    }
+  }
+
+  @Override
+  public MemoryRegion register(ByteBuffer buffer, RegionAccess access) {
+    boolean known = NativeMemory.availability().available() && buffer.isDirect();
+    long address =
+        known ? NativeMemory.address(buffer) : regions.syntheticAddress(buffer.capacity());
+    return register(MemorySpan.of(buffer, address), known, access, () -> {});
+  }
+
+  @Override
+  public MemoryRegion register(long address, long length, RegionAccess access) {
+    requireNativeMemory("register memory by its address");
+    return register(NativeMemory.wrap(address, length), true, access, () -> {});
+  }
+
+  private MemoryRegion register(
+      MemorySpan span, boolean nativeAddress, RegionAccess access, Runnable giveBack) {
+    return loop.call(
+        () -> {
+          requireOpen();
+          RegionName name = regions.name(life, access);
+          DefaultMemoryRegion region =
+              new DefaultMemoryRegion(
+                  this, name, span, nativeAddress, transport.register(name, span), giveBack);
+          regions.add(region);
+          return region;
+        });
+  }
+
+  private static void requireNativeMemory(String what) {
+    Availability memory = NativeMemory.availability();
+    if (!memory.available()) {
+      throw new RegistrationException(
+          "cannot " + what + ": " + memory.detail(),
+          FailureDetail.remedy(memory.remedy() + "; register(ByteBuffer) works without it"));
+    }
+  }
+
+  @Override
+  public Connection connect(EndpointMetadata peer, Duration timeout) throws InterruptedException {
+    long deadline = System.nanoTime() + Nanos.of(timeout);
+    ConnectionSetup setup =
+        loop.call(
+            () -> {
+              requireOpen();
+              AtomicReference<ConnectionSetup> made = new AtomicReference<>();
+              control.connect(
+                  peer.socketAddress(),
+                  link -> made.updateAndGet(none -> new ConnectionSetup(this, link, peer)));
+              setups.add(made.get());
+              return made.get();
+            });
+    return get(setup, deadline, peer);
+  }
+
+  private DefaultConnection get(ConnectionSetup setup, long deadline, EndpointMetadata peer)
+      throws InterruptedException {
+    try {
+      return setup.result().get(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof P2pException failure) {
+        throw failure.withDetail(failure.detail());
+      }
+      throw new IllegalStateException("connecting to " + peer + " failed", e.getCause());
+    } catch (TimeoutException e) {
+      PeerUnreachableException late =
+          new PeerUnreachableException(
+              "no connection came about in time",
+              FailureDetail.NONE
+                  .withPeer(peer.toString())
+                  .withTransport(choice.name())
+                  .withRemedy(
+                      "Check that the peer runs, that nothing filters its address and port, and"
+                          + " that the time suffices"));
+      loop.run(() -> setup.fail(late));
+      throw late;
+    } catch (InterruptedException e) {
+      PeerUnreachableException interrupted =
+          new PeerUnreachableException("the attempt was interrupted", FailureDetail.NONE);
+      loop.run(() -> setup.fail(interrupted));
+      throw e;
+    }
+  }
+
+  @Override
+  public @Nullable Connection accept(Duration timeout) throws InterruptedException {
+    checkOpen();
+    return accepted.poll(Nanos.of(timeout), TimeUnit.NANOSECONDS);
+  }
+
+  @Override
+  public @Nullable ReceivedNotification takeNotification(Duration timeout)
+      throws InterruptedException {
+    checkOpen();
+    return inbox.poll(Nanos.of(timeout), TimeUnit.NANOSECONDS);
+  }
+
+  @Override
+  public @Nullable ReceivedNotification pollNotification() {
+    checkOpen();
+    return inbox.poll();
+  }
+
+  @Override
+  public void close() {
+    if (!closing.compareAndSet(false, true)) {
+      return;
+    }
+    ResourceClosedException cause =
+        new ResourceClosedException("the engine was closed", FailureDetail.NONE);
+    loop.call(
+        () -> {
+          ended = cause;
+          List.copyOf(setups).forEach(setup -> setup.fail(cause));
+          return true;
+        });
+    control.close();
+    loop.stop();
+    loop.executeSubmissions();
+    List.copyOf(connections).forEach(connection -> connection.abandon(cause));
+    regions.takeAll().forEach(DefaultMemoryRegion::deregister);
+    transport.close();
+    loop.end();
+  }
+
+  private void checkOpen() {
+    if (closing.get()) {
+      throw new ResourceClosedException("the engine was closed", FailureDetail.NONE);
+    }
+  }
+
+  // -- for connections and regions, any thread
+
+  ProgressLoop loop() {
+    return loop;
+  }
+
+  int window() {
+    return window;
+  }
+
+  long maxOperationBytes() {
+    return maxOperationBytes;
+  }
+
+  int maxQueuedOperations() {
+    return config.maxQueuedOperations();
+  }
+
+  long stallNanos() {
+    return Nanos.of(config.stallDeadline());
+  }
+
+  /** A handshake's payload with the transport's parameters in it. */
+  byte[] handshake(byte[] parameters) {
+    HandshakeTrailer trailer = HandshakeTrailer.of(life, HandshakeTrailer.FEATURE_READY, metadata);
+    return new Handshake(
+            provider.handshakeMagic(),
+            0,
+            metadata.port(),
+            HandshakeTrailer.append(parameters, trailer))
+        .encode();
+  }
+
+  void closeConnection(DefaultConnection connection) {
+    loop.call(
+        () -> {
+          connection
+              .setup()
+              .fail(
+                  new ResourceClosedException(
+                      "the connection was closed", connection.detail(FailureDetail.NONE)));
+          return true;
+        });
+  }
+
+  void closeRegion(DefaultMemoryRegion region) {
+    loop.call(
+        () -> {
+          if (region.isClosed()) {
+            return true;
+          }
+          for (DefaultConnection connection : connections) {
+            if (connection.uses(region)) {
+              throw new RegionInUseException(
+                  region + " cannot be closed: operations in flight use it",
+                  connection
+                      .detail(FailureDetail.NONE)
+                      .withRemedy("Wait for them, or close their connection first"));
+            }
+          }
+          regions.remove(region);
+          region.deregister();
+          return true;
+        });
+  }
+
+  /** A notification has come, by a connection or by none. */
+  void deliver(@Nullable DefaultConnection from, Notification notification) {
+    inbox.add(new ReceivedNotification(from, notification));
+  }
+
+  static String text(Throwable cause) {
+    String message = cause.getMessage();
+    return message == null ? cause.getClass().getSimpleName() : message;
+  }
+
+  // -- the owner
+
+  @Override
+  public boolean drive() {
+    boolean moved = loop.executeSubmissions();
+    moved |= pump();
+    moved |= transport.poll(completions);
+    if (completions.size() > 0) {
+      complete();
+      moved = true;
+    }
+    CompletionBuffer.ChannelEvent event;
+    while ((event = completions.takeChannelEvent()) != null) {
+      channelChanged(event);
+      moved = true;
+    }
+    moved |= pump();
+    if (!moved || ++drives >= DRIVES_PER_CLOCK) {
+      drives = 0;
+      tick();
+    }
+    return moved;
+  }
+
+  @Override
+  public void block(long nanos) {
+    // Operations and handshakes under way have deadlines; without any there is nothing to watch.
+    transport.block(Math.max(1, hasDeadlines() ? Math.min(nanos, TICK_NANOS) : nanos));
+  }
+
+  @Override
+  public void wakeup() {
+    transport.wakeup();
+  }
+
+  @Override
+  public void broken(RuntimeException cause) {
+    P2pException failure =
+        new TransportException(
+            "the transport broke: " + text(cause),
+            FailureDetail.NONE
+                .withTransport(choice.name())
+                .withRemedy("Close the engine and open another"),
+            cause);
+    ended = failure;
+    List.copyOf(setups).forEach(setup -> setup.fail(failure));
+    List.copyOf(connections).forEach(connection -> connection.abandon(failure));
+  }
+
+  TransferTable transfers() {
+    return transfers;
+  }
+
+  PendingChannel prepare(ChannelRole role) {
+    return transport.prepare(role);
+  }
+
+  void schedule(DefaultConnection connection) {
+    if (!connection.scheduled) {
+      connection.scheduled = true;
+      postable.addLast(connection);
+    }
+  }
+
+  /** The control link of an incoming connection is there. */
+  void incoming(ConnectionSetup setup) {
+    setups.add(setup);
+    if (ended != null) {
+      setup.fail(ended);
+    }
+  }
+
+  void expect(Channel channel, ConnectionSetup setup) {
+    byChannel.put(channel, setup);
+  }
+
+  void established(DefaultConnection connection, ChannelRole role) {
+    connections.add(connection);
+    if (role == ChannelRole.ACCEPTOR) {
+      accepted.add(connection);
+    }
+  }
+
+  void forget(ConnectionSetup setup, @Nullable Channel channel) {
+    setups.remove(setup);
+    if (channel != null) {
+      byChannel.remove(channel);
+    }
+  }
+
+  /** A connection that has failed has nothing live any more. */
+  void retire(DefaultConnection connection) {
+    connections.remove(connection);
+  }
+
+  private void requireOpen() {
+    ResourceClosedException gone = closedException();
+    if (gone != null) {
+      throw gone;
+    }
+  }
+
+  private @Nullable ResourceClosedException closedException() {
+    P2pException cause = ended;
+    return cause == null
+        ? null
+        : new ResourceClosedException("the engine is closed", FailureDetail.NONE, cause);
+  }
+
+  private boolean pump() {
+    boolean moved = false;
+    for (int n = postable.size(); n > 0; n--) {
+      DefaultConnection connection = postable.removeFirst();
+      connection.scheduled = false;
+      moved |= connection.pump();
+      if (connection.canPost()) {
+        schedule(connection);
+      }
+    }
+    return moved;
+  }
+
+  private void complete() {
+    for (int i = 0; i < completions.size(); i++) {
+      long id = completions.id(i);
+      OperationBatch batch = transfers.batch(id);
+      if (batch == null) {
+        LOG.warn("the transport reported operation {} twice", Long.toHexString(id));
+        continue;
+      }
+      int index = transfers.index(id);
+      transfers.remove(id);
+      batch.connection().completed(batch, index, completions.failure(i), completions.buffer(i));
+    }
+    completions.clear();
+  }
+
+  private void channelChanged(CompletionBuffer.ChannelEvent event) {
+    ConnectionSetup setup = byChannel.get(event.channel());
+    if (setup == null) {
+      return;
+    }
+    if (event.failure() == null) {
+      setup.channelReady();
+    } else {
+      setup.fail(event.failure());
+    }
+  }
+
+  private boolean hasDeadlines() {
+    // By index: an iterator would be an allocation each time that a caller blocks.
+    for (int i = 0; i < setups.size(); i++) {
+      DefaultConnection connection = setups.get(i).connection();
+      if (connection == null || connection.hasLive()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private void tick() {
+    long now = System.nanoTime();
+    if (nextTick - now > 0) {
+      return;
+    }
+    nextTick = now + TICK_NANOS;
+    for (int i = connections.size() - 1; i >= 0; i--) {
+      connections.get(i).checkDeadlines(now);
+    }
+    if (!setups.isEmpty()) {
+      expireSetups(now);
+    }
+  }
+
+  private void expireSetups(long now) {
+    List<ConnectionSetup> late = null;
+    for (ConnectionSetup setup : setups) {
+      if (setup.isUnderWay() && setup.isIncoming() && now - setup.since() > HANDSHAKE_NANOS) {
+        late = late == null ? new ArrayList<>() : late;
+        late.add(setup);
+      }
+    }
+    if (late != null) {
+      late.forEach(
+          setup ->
+              setup.fail(
+                  new HandshakeException(
+                      "the peer did not finish its handshake in time", setup.detail())));
+    }
+  }
+
+  private static int randomLife() {
+    SecureRandom random = new SecureRandom();
+    int life = random.nextInt();
+    while (life == 0) {
+      life = random.nextInt();
+    }
+    return life;
+  }
+}

@@ -1,0 +1,138 @@
+package io.uccl.p2p.engine;
+
+import io.uccl.p2p.Notification;
+import java.net.ProtocolException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Cuts a stream of bytes into frames, wherever the stream was cut by the network.
+ *
+ * <pre>
+ * u32 length, big-endian | payload
+ * </pre>
+ *
+ * A frame of length 0 is skipped; one of more than 64 MiB is an error. Memory grows with the bytes
+ * that came, not with the length that was announced. Not thread-safe.
+ */
+final class FrameAssembler {
+
+  /** The longest payload: 64 MiB. */
+  static final int MAX_PAYLOAD_BYTES = Notification.MAX_FRAME_BYTES;
+
+  /** Bytes of the length before a payload. */
+  static final int PREFIX_BYTES = 4;
+
+  private static final int FIRST_CAPACITY = 4096;
+  private static final int KEPT_CAPACITY = 64 << 10;
+  private static final byte[] NOTHING = {};
+
+  private int prefix;
+  private int prefixBytes;
+  private int length;
+  private byte[] body = NOTHING;
+  private int filled;
+
+  /**
+   * Takes bytes off {@code input} until a frame is complete or none are left.
+   *
+   * @param input a heap buffer
+   * @return the payload, little-endian, valid until the next call and as long as {@code input} is
+   *     not refilled; or null, and all of {@code input} was taken
+   * @throws ProtocolException if a length is over 64 MiB; the stream is lost then
+   */
+  @Nullable ByteBuffer next(ByteBuffer input) throws ProtocolException {
+    if (length == 0 && !readPrefix(input)) {
+      return null;
+    }
+    if (filled == 0 && input.remaining() >= length) {
+      ByteBuffer whole = input.slice(input.position(), length);
+      input.position(input.position() + length);
+      length = 0;
+      return whole.order(ByteOrder.LITTLE_ENDIAN);
+    }
+    int count = Math.min(input.remaining(), length - filled);
+    makeRoomFor(count);
+    input.get(body, filled, count);
+    filled += count;
+    if (filled < length) {
+      return null;
+    }
+    ByteBuffer whole = ByteBuffer.wrap(body, 0, length).slice().order(ByteOrder.LITTLE_ENDIAN);
+    length = 0;
+    filled = 0;
+    if (body.length > KEPT_CAPACITY) {
+      body = NOTHING;
+    }
+    return whole;
+  }
+
+  /** True if a frame has begun and is not complete. */
+  boolean isMidFrame() {
+    return prefixBytes > 0 || length > 0;
+  }
+
+  /** What is there of an unfinished frame, in words. */
+  String progress() {
+    return length > 0
+        ? filled + " of its " + length + " bytes"
+        : prefixBytes + " of the 4 bytes of its length";
+  }
+
+  /** Bytes of memory that it holds. */
+  int capacity() {
+    return body.length;
+  }
+
+  /** True if {@link #length} is that of a frame now. */
+  private boolean readPrefix(ByteBuffer input) throws ProtocolException {
+    while (input.hasRemaining()) {
+      prefix = prefix << 8 | Byte.toUnsignedInt(input.get());
+      prefixBytes++;
+      if (prefixBytes == PREFIX_BYTES) {
+        prefixBytes = 0;
+        if (Integer.compareUnsigned(prefix, MAX_PAYLOAD_BYTES) > 0) {
+          throw tooLong(prefix);
+        }
+        if (prefix > 0) {
+          length = prefix;
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  private void makeRoomFor(int count) {
+    int needed = filled + count;
+    if (needed > body.length) {
+      int doubled = Math.max(FIRST_CAPACITY, 2 * body.length);
+      body = Arrays.copyOf(body, Math.max(needed, Math.min(doubled, length)));
+    }
+  }
+
+  private static ProtocolException tooLong(int length) {
+    String text = printable(ByteBuffer.allocate(PREFIX_BYTES).putInt(length).array());
+    return new ProtocolException(
+        "a frame of "
+            + Integer.toUnsignedString(length)
+            + " bytes was announced"
+            + (text.isEmpty() ? "" : " (or text: \"" + text + "\")")
+            + ", but frames have at most "
+            + MAX_PAYLOAD_BYTES
+            + "; the peer speaks another protocol");
+  }
+
+  /** The bytes as text if they are printable ASCII, else nothing. For messages. */
+  static String printable(byte[] bytes) {
+    for (byte b : bytes) {
+      if (b < 0x20 || b > 0x7e) {
+        return "";
+      }
+    }
+    return new String(bytes, StandardCharsets.US_ASCII);
+  }
+}

@@ -1,0 +1,446 @@
+package io.uccl.p2p.engine;
+
+import io.uccl.p2p.BufferState;
+import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.PostResult;
+import io.uccl.p2p.ResourceClosedException;
+import io.uccl.p2p.TransferBatch;
+import io.uccl.p2p.TransferStatus;
+import io.uccl.p2p.spi.OpBuffer;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A vector of operations on its way from the caller to the transport and back. A single transfer is
+ * a batch of one.
+ *
+ * <p>The caller fills it and, by posting, hands it to the owner of the transport; the owner posts,
+ * counts completions and hands it back by setting the status. So no field needs a lock: those of
+ * the caller are written while it is not in flight, those of the owner while it is.
+ */
+final class OperationBatch extends Submission implements TransferBatch, ProgressLoop.Awaited {
+
+  private static final byte PENDING = 0;
+  private static final byte DONE = 1;
+  private static final byte FAILED = 2;
+
+  private final DefaultConnection connection;
+  private final OpBuffer operations;
+  private final @Nullable DefaultMemoryRegion[] regions;
+  private final byte[] results;
+  private final int[] parts;
+
+  // -- the caller's
+  private int size;
+  private boolean closed;
+  private long deadline;
+  private boolean bounded;
+
+  // -- the owner's
+  private int next;
+  private long nextOffset;
+  private int outstanding;
+  private int failedIndex;
+  private @Nullable P2pException cause;
+  private boolean touched;
+  private BufferState buffer = BufferState.FREE;
+  @Nullable OperationBatch previousLive;
+  @Nullable OperationBatch nextLive;
+
+  // -- both
+  private volatile TransferStatus status = TransferStatus.IDLE;
+  private volatile @Nullable Thread waiter;
+
+  OperationBatch(DefaultConnection connection, int capacity) {
+    this.connection = connection;
+    operations = new OpBuffer(capacity);
+    regions = new @Nullable DefaultMemoryRegion[capacity];
+    results = new byte[capacity];
+    parts = new int[capacity];
+  }
+
+  // -- the caller's side
+
+  @Override
+  public int capacity() {
+    return regions.length;
+  }
+
+  @Override
+  public int size() {
+    return size;
+  }
+
+  @Override
+  public OperationBatch write(
+      MemoryRegion local, long localOffset, FifoDescriptor remote, long remoteOffset, long length) {
+    return add(OpBuffer.WRITE, local, localOffset, remote, remoteOffset, length);
+  }
+
+  @Override
+  public OperationBatch read(
+      MemoryRegion local, long localOffset, FifoDescriptor remote, long remoteOffset, long length) {
+    return add(OpBuffer.READ, local, localOffset, remote, remoteOffset, length);
+  }
+
+  OperationBatch add(
+      int opcode,
+      MemoryRegion local,
+      long localOffset,
+      FifoDescriptor remote,
+      long remoteOffset,
+      long length) {
+    checkChangeable();
+    if (size == regions.length) {
+      throw new IllegalStateException("the batch is full: it holds " + size + " operations");
+    }
+    DefaultMemoryRegion region = connection.ownRegion(local);
+    region.checkOpen();
+    checkRange("local", localOffset, length, region.length());
+    checkRange("remote", remoteOffset, length, remote.length());
+    connection.checkLife(remote);
+    operations.set(
+        size,
+        opcode,
+        region.registered(),
+        region.address() + localOffset,
+        localOffset,
+        length,
+        remote,
+        remote.address() + remoteOffset);
+    regions[size++] = region;
+    return this;
+  }
+
+  @Override
+  public OperationBatch clear() {
+    checkChangeable();
+    operations.clear();
+    Arrays.fill(regions, 0, size, null);
+    size = 0;
+    status = TransferStatus.IDLE;
+    return this;
+  }
+
+  @Override
+  public PostResult post() {
+    return post(0L);
+  }
+
+  @Override
+  public PostResult post(Duration limit) {
+    if (limit.isNegative() || limit.isZero()) {
+      throw new IllegalArgumentException("a deadline must be positive, but is " + limit);
+    }
+    return post(Nanos.of(limit));
+  }
+
+  private PostResult post(long limitNanos) {
+    checkChangeable();
+    if (!connection.reserve(size)) {
+      return PostResult.BACK_PRESSURED;
+    }
+    start(limitNanos);
+    return PostResult.POSTED;
+  }
+
+  /** Posts without asking for room. */
+  void start(long limitNanos) {
+    bounded = limitNanos > 0;
+    deadline = bounded ? System.nanoTime() + limitNanos : 0;
+    Arrays.fill(results, 0, size, PENDING);
+    next = 0;
+    nextOffset = 0;
+    outstanding = 0;
+    failedIndex = -1;
+    cause = null;
+    touched = false;
+    buffer = BufferState.IN_USE;
+    status = TransferStatus.IN_FLIGHT;
+    connection.loop().submit(this);
+  }
+
+  @Override
+  public TransferStatus status() {
+    return status;
+  }
+
+  @Override
+  public TransferStatus status(int index) {
+    Objects.checkIndex(index, size);
+    TransferStatus whole = status;
+    if (whole == TransferStatus.IDLE || whole == TransferStatus.IN_FLIGHT) {
+      return whole;
+    }
+    return results[index] == DONE ? TransferStatus.DONE : TransferStatus.FAILED;
+  }
+
+  @Override
+  public boolean poll() {
+    if (status == TransferStatus.IN_FLIGHT) {
+      connection.loop().poll();
+    }
+    return status != TransferStatus.IN_FLIGHT;
+  }
+
+  @Override
+  public void await() throws InterruptedException {
+    await(false, 0);
+  }
+
+  @Override
+  public boolean await(Duration timeout) throws InterruptedException {
+    return await(true, System.nanoTime() + Nanos.of(timeout));
+  }
+
+  private boolean await(boolean waitBounded, long waitDeadline) throws InterruptedException {
+    if (status == TransferStatus.IDLE) {
+      throw new IllegalStateException("the batch was not posted, so there is nothing to wait for");
+    }
+    if (!connection.loop().await(this, waitBounded, waitDeadline)) {
+      return false;
+    }
+    if (status == TransferStatus.FAILED) {
+      throw Objects.requireNonNull(failure());
+    }
+    return true;
+  }
+
+  @Override
+  public @Nullable P2pException failure() {
+    if (status != TransferStatus.FAILED || cause == null) {
+      return null;
+    }
+    return cause.withDetail(detail(cause.detail(), failedIndex));
+  }
+
+  @Override
+  public BufferState buffer() {
+    return status == TransferStatus.IDLE ? BufferState.FREE : buffer;
+  }
+
+  @Override
+  public void close() {
+    if (status == TransferStatus.IN_FLIGHT) {
+      throw new IllegalStateException("a batch in flight cannot be closed; wait for it first");
+    }
+    closed = true;
+    operations.clear();
+    Arrays.fill(regions, null);
+    size = 0;
+  }
+
+  @Override
+  public boolean isOver() {
+    return status != TransferStatus.IN_FLIGHT;
+  }
+
+  @Override
+  public void waiter(@Nullable Thread thread) {
+    waiter = thread;
+  }
+
+  private void checkChangeable() {
+    if (closed) {
+      throw new IllegalStateException("the batch is closed");
+    }
+    if (status == TransferStatus.IN_FLIGHT) {
+      throw new IllegalStateException("the batch is in flight; wait for it first");
+    }
+  }
+
+  private static void checkRange(String which, long offset, long length, long available) {
+    if (offset < 0 || length < 0 || offset > available || length > available - offset) {
+      throw new IndexOutOfBoundsException(
+          "the "
+              + which
+              + " range of "
+              + length
+              + " bytes at offset "
+              + offset
+              + " does not fit into "
+              + available
+              + " bytes");
+    }
+  }
+
+  // -- the owner's side
+
+  @Override
+  void execute() {
+    connection.enqueue(this);
+  }
+
+  DefaultConnection connection() {
+    return connection;
+  }
+
+  int count() {
+    return size;
+  }
+
+  OpBuffer operations() {
+    return operations;
+  }
+
+  /** The first operation that is not wholly posted. */
+  int next() {
+    return next;
+  }
+
+  /** How much of it is posted. */
+  long nextOffset() {
+    return nextOffset;
+  }
+
+  boolean isPosted() {
+    return next == size;
+  }
+
+  int outstanding() {
+    return outstanding;
+  }
+
+  boolean isBounded() {
+    return bounded;
+  }
+
+  boolean isExpired(long now) {
+    return bounded && deadline - now <= 0;
+  }
+
+  long nanosLeft(long now) {
+    return bounded ? deadline - now : Long.MAX_VALUE;
+  }
+
+  /** Counts whole operations as posted. */
+  void posted(int count) {
+    for (int i = next; i < next + count; i++) {
+      parts[i] = 1;
+    }
+    next += count;
+    outstanding += count;
+  }
+
+  /** Counts a part of the next operation as posted. */
+  void postedPart(long length) {
+    parts[next] = nextOffset == 0 ? 1 : parts[next] + 1;
+    nextOffset += length;
+    outstanding++;
+    if (nextOffset == operations.length(next)) {
+      next++;
+      nextOffset = 0;
+    }
+  }
+
+  /** Counts an operation, or a part of one, as done. */
+  void done(int index) {
+    outstanding--;
+    if (--parts[index] == 0 && index < next && results[index] == PENDING) {
+      results[index] = DONE;
+    }
+  }
+
+  /** Counts an operation, or a part of one, as failed. The first cause stays. */
+  void failed(int index, P2pException failure, BufferState state) {
+    outstanding--;
+    parts[index]--;
+    results[index] = FAILED;
+    note(index, failure);
+    touched |= state == BufferState.IN_USE;
+  }
+
+  /** Fails everything that is not posted yet. */
+  void failUnposted(P2pException failure) {
+    if (next < size) {
+      note(next, failure);
+      Arrays.fill(results, next, size, FAILED);
+      next = size;
+      nextOffset = 0;
+    }
+  }
+
+  /** Fails what is outstanding, because nothing will be reported of it any more. */
+  void abandon(P2pException failure) {
+    for (int i = 0; i < size; i++) {
+      if (results[i] == PENDING) {
+        results[i] = FAILED;
+        note(i, failure);
+      }
+    }
+    outstanding = 0;
+  }
+
+  /** Index of an operation whose region is closed, or -1. */
+  int indexOfClosedRegion() {
+    for (int i = 0; i < size; i++) {
+      DefaultMemoryRegion region = regions[i];
+      if (region != null && region.isClosed()) {
+        return i;
+      }
+    }
+    return -1;
+  }
+
+  /** Fails all because of a region that was closed before the batch was posted. */
+  void failClosedRegion(int index) {
+    P2pException failure =
+        new ResourceClosedException(
+            regions[index] + " was closed before the operation was posted", FailureDetail.NONE);
+    Arrays.fill(results, 0, size, FAILED);
+    next = size;
+    note(index, failure);
+  }
+
+  boolean uses(DefaultMemoryRegion region) {
+    for (int i = 0; i < size; i++) {
+      if (regions[i] == region) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Hands it back to the caller. */
+  void finish() {
+    buffer = touched ? BufferState.IN_USE : BufferState.FREE;
+    status = cause == null ? TransferStatus.DONE : TransferStatus.FAILED;
+    Thread thread = waiter;
+    if (thread != null) {
+      LockSupport.unpark(thread);
+    }
+  }
+
+  private void note(int index, P2pException failure) {
+    if (cause == null) {
+      cause = failure;
+      failedIndex = index;
+    }
+  }
+
+  private FailureDetail detail(FailureDetail known, int index) {
+    boolean write = operations.opcode(index) == OpBuffer.WRITE;
+    long from = operations.remoteAddress(index);
+    long length = operations.length(index);
+    String what =
+        (write ? "write" : "read") + " of " + length + " bytes, operation " + index + " of " + size;
+    String where =
+        "remote 0x"
+            + Long.toHexString(from)
+            + " to 0x"
+            + Long.toHexString(from + length)
+            + " (region "
+            + Integer.toUnsignedString(operations.remoteRid(index))
+            + "), local "
+            + regions[index]
+            + " at "
+            + operations.localOffset(index);
+    return connection.detail(known).withOperation(what, where);
+  }
+}

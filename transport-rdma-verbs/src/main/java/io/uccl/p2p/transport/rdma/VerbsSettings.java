@@ -1,0 +1,93 @@
+package io.uccl.p2p.transport.rdma;
+
+import io.uccl.p2p.spi.Setting;
+import java.util.Arrays;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.regex.Pattern;
+
+/**
+ * The environment variables of the rdma transport: the C++ engine's names, meanings and defaults.
+ *
+ * <p>Bounds are those of the fields of an InfiniBand packet or queue pair; a device may allow less.
+ * Where the C++ engine takes its default in place of a value that it cannot use, such a value is an
+ * error here.
+ */
+final class VerbsSettings {
+
+  /** Empty when unset. A path or a name for {@code dlopen}: whether it is there, the probe says. */
+  static final Setting<String> LIBIBVERBS =
+      Setting.text("UCCL_IBV_SO", "path of libibverbs", "libibverbs.so.1");
+
+  private static final Pattern DEVICE_NAME = Pattern.compile("[A-Za-z0-9_.-]+");
+
+  /** In the order of the variable, each once; empty when unset. */
+  static final Setting<List<String>> DEVICES =
+      new Setting<>(
+          "UCCL_P2P_RDMA_DEV",
+          "the devices to use",
+          "chosen by locality",
+          "a comma-separated list of device names",
+          List.of(),
+          VerbsSettings::devices);
+
+  /** Empty when unset: detected, an IPv4-mapped RoCE v2 address being preferred. */
+  static final Setting<OptionalInt> GID_INDEX =
+      new Setting<>(
+          "UCCL_P2P_RDMA_GID_INDEX",
+          "index of the port's address",
+          "detected, IPv4-mapped RoCE v2 first",
+          "a number from 0 to 255",
+          OptionalInt.empty(),
+          text -> {
+            int index = Integer.parseInt(text);
+            if (index < 0 || index > 255) {
+              throw new IllegalArgumentException("out of range");
+            }
+            return OptionalInt.of(index);
+          });
+
+  static final Setting<Integer> SERVICE_LEVEL =
+      Setting.integer("UCCL_P2P_RDMA_SL", "service level", 3, 0, 15);
+
+  static final Setting<Integer> TRAFFIC_CLASS =
+      Setting.integer("UCCL_P2P_RDMA_TC", "traffic class", 104, 0, 255);
+
+  static final Setting<Integer> MAX_RD_ATOMIC =
+      Setting.integer(
+          "UCCL_P2P_RDMA_MAX_RD_ATOMIC", "outstanding reads that a queue pair starts", 16, 1, 255);
+
+  static final Setting<Integer> MAX_DEST_RD_ATOMIC =
+      Setting.integer(
+          "UCCL_P2P_RDMA_MAX_DEST_RD_ATOMIC",
+          "outstanding reads that a queue pair serves",
+          16,
+          1,
+          255);
+
+  /** All of them, in the order in which lists show them. */
+  static final List<Setting<?>> ALL =
+      List.of(
+          LIBIBVERBS,
+          DEVICES,
+          GID_INDEX,
+          SERVICE_LEVEL,
+          TRAFFIC_CLASS,
+          MAX_RD_ATOMIC,
+          MAX_DEST_RD_ATOMIC);
+
+  private VerbsSettings() {}
+
+  private static List<String> devices(String text) {
+    List<String> names =
+        Arrays.stream(text.split(",", -1))
+            .map(String::trim)
+            .filter(name -> !name.isEmpty())
+            .distinct()
+            .toList();
+    if (names.isEmpty() || !names.stream().allMatch(name -> DEVICE_NAME.matcher(name).matches())) {
+      throw new IllegalArgumentException("not device names");
+    }
+    return names;
+  }
+}

@@ -1,0 +1,171 @@
+package io.uccl.p2p.transport.rdma;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.uccl.p2p.ConfigurationException;
+import io.uccl.p2p.TransportUnavailableException;
+import io.uccl.p2p.spi.Availability;
+import io.uccl.p2p.spi.Setting;
+import io.uccl.p2p.spi.TransportContext;
+import io.uccl.p2p.spi.TransportProvider;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.ServiceLoader;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class VerbsTransportProviderTest {
+
+  @TempDir Path folder;
+
+  @Test
+  void serviceLoaderFindsIt() {
+    assertThat(ServiceLoader.load(TransportProvider.class))
+        .singleElement()
+        .isInstanceOf(VerbsTransportProvider.class);
+  }
+
+  @Test
+  void declaresWhatTheEngineChoosesBy() {
+    VerbsTransportProvider provider = new VerbsTransportProvider();
+    assertThat(provider.name()).isEqualTo("rdma");
+    assertThat(provider.aliases()).containsExactly("ib", "verbs");
+    assertThat(provider.priority()).isEqualTo(200);
+    assertThat(provider.defaultInflightOperations()).isEqualTo(256);
+  }
+
+  @Test
+  void theMagicSpellsItsName() {
+    byte[] spelt = "RDMA".getBytes(StandardCharsets.US_ASCII);
+    assertThat(new VerbsTransportProvider().handshakeMagic())
+        .isEqualTo(ByteBuffer.wrap(spelt).getInt());
+  }
+
+  @Test
+  void isUnavailableAndNamesTheDevicesThatItFound() throws IOException {
+    Files.createDirectory(folder.resolve("mlx5_1"));
+    Files.createDirectory(folder.resolve("mlx5_0"));
+    Availability availability = new VerbsTransportProvider(folder).probe(Map.of());
+    assertThat(availability)
+        .isEqualTo(
+            Availability.unavailable(
+                "this version has no rdma data path yet (RDMA devices of this machine: mlx5_0,"
+                    + " mlx5_1)",
+                "Use tcp: UCCL_P2P_TRANSPORT=tcp"));
+  }
+
+  @Test
+  void saysThatThereIsNoDevice() {
+    assertThat(new VerbsTransportProvider(folder).probe(Map.of()).detail())
+        .isEqualTo("this version has no rdma data path yet (no RDMA device in " + folder + ")");
+    Path missing = folder.resolve("missing");
+    assertThat(new VerbsTransportProvider(missing).probe(Map.of()).detail())
+        .isEqualTo(
+            "this version has no rdma data path yet (no RDMA device: there is no " + missing + ")");
+  }
+
+  @Test
+  void probeDoesNotThrowWhenTheDevicesCannotBeRead() throws IOException {
+    Path file = Files.createFile(folder.resolve("a-file"));
+    assertThat(new VerbsTransportProvider(file).probe(Map.of()).detail())
+        .contains("RDMA devices unknown");
+  }
+
+  @Test
+  void openIsRefusedWithTheReasonOfTheProbe() {
+    VerbsTransportProvider provider = new VerbsTransportProvider(folder);
+    TransportContext context =
+        new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), 256);
+    Availability availability = provider.probe(Map.of());
+    assertThatThrownBy(() -> provider.open(context))
+        .isInstanceOfSatisfying(
+            TransportUnavailableException.class,
+            e -> {
+              assertThat(e.summary()).isEqualTo(availability.detail());
+              assertThat(e.detail().remedy()).isEqualTo(availability.remedy());
+              assertThat(e.detail().transport()).isEqualTo("rdma");
+            });
+  }
+
+  @Test
+  void declaresEveryVariableThatItReads() {
+    assertThat(new VerbsTransportProvider().settings())
+        .extracting(setting -> (Object) setting.name())
+        .containsExactly(
+            "UCCL_IBV_SO",
+            "UCCL_P2P_RDMA_DEV",
+            "UCCL_P2P_RDMA_GID_INDEX",
+            "UCCL_P2P_RDMA_SL",
+            "UCCL_P2P_RDMA_TC",
+            "UCCL_P2P_RDMA_MAX_RD_ATOMIC",
+            "UCCL_P2P_RDMA_MAX_DEST_RD_ATOMIC");
+  }
+
+  @Test
+  void unsetVariablesHaveTheDefaultsOfTheReference() {
+    Map<String, String> nothing = Map.of();
+    assertThat(VerbsSettings.LIBIBVERBS.in(nothing)).isEmpty();
+    assertThat(VerbsSettings.DEVICES.in(nothing)).isEmpty();
+    assertThat(VerbsSettings.GID_INDEX.in(nothing)).isEqualTo(OptionalInt.empty());
+    assertThat(VerbsSettings.SERVICE_LEVEL.in(nothing)).isEqualTo(3);
+    assertThat(VerbsSettings.TRAFFIC_CLASS.in(nothing)).isEqualTo(104);
+    assertThat(VerbsSettings.MAX_RD_ATOMIC.in(nothing)).isEqualTo(16);
+    assertThat(VerbsSettings.MAX_DEST_RD_ATOMIC.in(nothing)).isEqualTo(16);
+  }
+
+  @Test
+  void aListOfDevicesLosesSpacesEmptyElementsAndRepetitions() {
+    assertThat(VerbsSettings.DEVICES.in(Map.of("UCCL_P2P_RDMA_DEV", "irdma-mkp1, mlx5_0,,mlx5_0")))
+        .containsExactly("irdma-mkp1", "mlx5_0");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "UCCL_IBV_SO, /opt/lib/libibverbs.so.1",
+    "UCCL_P2P_RDMA_GID_INDEX, 0",
+    "UCCL_P2P_RDMA_GID_INDEX, 255",
+    "UCCL_P2P_RDMA_SL, 0",
+    "UCCL_P2P_RDMA_SL, 15",
+    "UCCL_P2P_RDMA_TC, 255",
+    "UCCL_P2P_RDMA_MAX_RD_ATOMIC, 1",
+    "UCCL_P2P_RDMA_MAX_DEST_RD_ATOMIC, 255",
+  })
+  void takesWhatIsLegal(String name, String value) {
+    assertThat(String.valueOf(setting(name).in(Map.of(name, value))))
+        .isIn(value, "OptionalInt[" + value + "]");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "UCCL_P2P_RDMA_DEV, 'mlx5 0', a comma-separated list of device names",
+    "UCCL_P2P_RDMA_DEV, ',', a comma-separated list of device names",
+    "UCCL_P2P_RDMA_DEV, /dev/infiniband/uverbs0, a comma-separated list of device names",
+    "UCCL_P2P_RDMA_GID_INDEX, -1, a number from 0 to 255",
+    "UCCL_P2P_RDMA_GID_INDEX, 256, a number from 0 to 255",
+    "UCCL_P2P_RDMA_SL, 16, a number from 0 to 15",
+    "UCCL_P2P_RDMA_TC, 256, a number from 0 to 255",
+    "UCCL_P2P_RDMA_MAX_RD_ATOMIC, 0, a number from 1 to 255",
+    "UCCL_P2P_RDMA_MAX_DEST_RD_ATOMIC, many, a number from 1 to 255",
+  })
+  void refusesWhatIsNot(String name, String value, String expected) {
+    assertThatThrownBy(() -> setting(name).in(Map.of(name, value)))
+        .isInstanceOf(ConfigurationException.class)
+        .hasMessageContaining(
+            name + "='" + value + "' cannot be used: " + expected + " is expected");
+  }
+
+  private static Setting<?> setting(String name) {
+    List<Setting<?>> settings = new VerbsTransportProvider().settings();
+    return settings.stream().filter(each -> each.name().equals(name)).findFirst().orElseThrow();
+  }
+}
