@@ -39,7 +39,7 @@ record Diagnosis(
   /**
    * A variable that is read.
    *
-   * @param reader {@code engine}, {@code command line} or the transport's name
+   * @param reader {@code engine} or the transport's name
    * @param value as set, or empty
    */
   record Value(String name, String reader, String value, String defaultText, String meaning) {

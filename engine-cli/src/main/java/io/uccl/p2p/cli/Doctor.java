@@ -10,6 +10,7 @@ import io.uccl.p2p.spi.Availability;
 import io.uccl.p2p.spi.EngineProvider;
 import io.uccl.p2p.spi.Setting;
 import io.uccl.p2p.spi.TransportProvider;
+import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -42,7 +43,6 @@ final class Doctor {
 
   /** Examines once. */
   Diagnosis examine() throws IOException, InterruptedException {
-    read("command line", List.of(LogLevel.SETTING));
     EngineProvider engines = engines();
     if (engines != null) {
       read("engine", engines.settings());
@@ -58,7 +58,7 @@ final class Doctor {
         Machine.devices(Path.of("/sys/class")),
         List.copyOf(values.values()),
         ignored(),
-        result == null ? NOT_TRIED : result.memory(),
+        NativeMemory.availability(),
         result == null ? null : result.advertised(),
         trial != null || choice == null ? trial : NOT_TRIED,
         List.copyOf(problems),

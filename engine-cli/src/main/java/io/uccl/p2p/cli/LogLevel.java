@@ -1,21 +1,16 @@
 package io.uccl.p2p.cli;
 
 import io.uccl.p2p.ConfigurationException;
-import io.uccl.p2p.spi.Setting;
-import java.util.List;
+import io.uccl.p2p.spi.EngineProvider;
 import java.util.Map;
 
 /** {@code UCCL_P2P_LOG_LEVEL}: how much the SLF4J back end writes to stderr. */
 final class LogLevel {
 
-  static final Setting<String> SETTING =
-      Setting.choice(
-          "UCCL_P2P_LOG_LEVEL",
-          "least severe message that the command line tool logs",
-          "WARNING",
-          List.of("INFO", "WARNING", "ERROR", "FATAL"));
-
+  private static final String VARIABLE = "UCCL_P2P_LOG_LEVEL";
   private static final String PROPERTY = "org.slf4j.simpleLogger.defaultLogLevel";
+
+  private static final String DEFAULT = "warn";
 
   private LogLevel() {}
 
@@ -26,7 +21,13 @@ final class LogLevel {
    * @throws ConfigurationException if the variable holds no level
    */
   static void apply(Map<String, String> environment) {
-    String level = backEndLevel(SETTING.in(environment));
+    // The engine declares the variable, with all the spellings of it.
+    String level =
+        EngineProvider.load().settings().stream()
+            .filter(setting -> setting.name().equals(VARIABLE))
+            .map(setting -> backEndLevel(setting.in(environment).toString()))
+            .findFirst()
+            .orElse(DEFAULT);
     if (System.getProperty(PROPERTY) == null) {
       System.setProperty(PROPERTY, level);
     }
@@ -38,7 +39,7 @@ final class LogLevel {
       case "INFO" -> "info";
       case "ERROR" -> "error";
       case "FATAL" -> "off";
-      default -> "warn";
+      default -> DEFAULT;
     };
   }
 }

@@ -4,7 +4,6 @@ import io.uccl.p2p.Connection;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.P2pEngine;
-import io.uccl.p2p.RegistrationException;
 import io.uccl.p2p.Transfer;
 import io.uccl.p2p.spi.Availability;
 import java.time.Duration;
@@ -37,16 +36,7 @@ final class Trial {
       if (wrong != null) {
         throw new ToolException(ExitCode.TRANSPORT_UNAVAILABLE, "a wrong byte arrived: " + wrong);
       }
-      return new Result(target.metadata().toString(), memory(target));
-    }
-  }
-
-  private static Availability memory(P2pEngine engine) {
-    try {
-      engine.allocate(1).close();
-      return Availability.available("regions of any length, by address, freed at once");
-    } catch (RegistrationException e) {
-      return Availability.unavailable(e.summary(), e.detail().remedy());
+      return new Result(target.metadata().toString());
     }
   }
 
@@ -54,9 +44,8 @@ final class Trial {
    * What came of it.
    *
    * @param advertised where the target listened
-   * @param memory whether the engine can allocate
    */
-  record Result(String advertised, Availability memory) {
+  record Result(String advertised) {
 
     /** The transfer itself. */
     Availability transfer() {
