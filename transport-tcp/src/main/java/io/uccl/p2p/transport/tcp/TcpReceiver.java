@@ -45,7 +45,10 @@ final class TcpReceiver {
   private @Nullable ByteBuffer sink;
   private int head;
   private int tail;
+
+  /** The last payload was large, and probably so is the next: stage no more than its header. */
   private boolean lean;
+
   private boolean waitingForRoom;
 
   private int payloadLeft;
@@ -143,7 +146,6 @@ final class TcpReceiver {
     payloadLeft -= placed;
     targetOffset += placed;
     tail = staging.position();
-    lean = true;
     if (payloadLeft == 0 || target == null) {
       releaseView();
     }
@@ -174,7 +176,6 @@ final class TcpReceiver {
       head = 0;
     }
     int most = lean && payloadLeft == 0 ? TcpFrame.HEADER_BYTES : STAGING_BYTES;
-    lean = false;
     staging.limit(most).position(tail);
     long read = socket.read(staging);
     tail = staging.position();
@@ -208,6 +209,7 @@ final class TcpReceiver {
         int at = head;
         head += TcpFrame.HEADER_BYTES;
         frames.onHeader(this, staging, at, completions);
+        lean = payloadLeft > TcpSender.MAX_SMALL;
         if (payloadLeft == 0) {
           endPayload(frames, completions);
         }
