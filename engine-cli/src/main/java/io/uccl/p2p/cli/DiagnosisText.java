@@ -3,6 +3,7 @@ package io.uccl.p2p.cli;
 import io.uccl.p2p.TransportChoice;
 import io.uccl.p2p.spi.Availability;
 import java.io.PrintStream;
+import java.util.function.Function;
 
 /** Prints a diagnosis for people. */
 final class DiagnosisText {
@@ -25,17 +26,19 @@ final class DiagnosisText {
     out.println("  " + text(diagnosis.memory()));
     network(diagnosis);
     heading("settings (* set)");
+    int names = width(diagnosis, Diagnosis.Value::name);
+    int values = width(diagnosis, DiagnosisText::effective);
     for (Diagnosis.Value value : diagnosis.settings()) {
       out.printf(
-          "%s %-32s %-24s %s (%s)%n",
+          "%s %-" + names + "s  %-" + values + "s  %s (%s)%n",
           value.isSet() ? " *" : "  ",
           value.name(),
-          value.isSet() ? value.value() : value.defaultText(),
+          effective(value),
           value.meaning(),
           value.reader());
     }
     for (String name : diagnosis.ignored()) {
-      out.printf("  %-32s is set, but has no meaning here%n", name);
+      out.println("   " + name + " is set, but has no meaning here");
     }
   }
 
@@ -74,6 +77,14 @@ final class DiagnosisText {
     if (diagnosis.devices().isEmpty()) {
       out.println("  no RDMA or Slingshot device");
     }
+  }
+
+  private static String effective(Diagnosis.Value value) {
+    return value.isSet() ? value.value() : value.defaultText();
+  }
+
+  private static int width(Diagnosis diagnosis, Function<Diagnosis.Value, String> column) {
+    return diagnosis.settings().stream().mapToInt(v -> column.apply(v).length()).max().orElse(1);
   }
 
   private void heading(String text) {

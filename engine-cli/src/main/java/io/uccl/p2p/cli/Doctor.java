@@ -95,11 +95,21 @@ final class Doctor {
     boolean usable = read(provider.name(), provider.settings());
     Availability availability =
         usable
-            ? provider.probe(environment)
+            ? probe(provider)
             : Availability.unavailable(
                 "not examined, because a variable that it reads cannot be used",
                 "Mend the problems first");
     return new Found(provider.name(), provider.aliases(), availability);
+  }
+
+  // A third party's probe may break its promise not to throw.
+  private Availability probe(TransportProvider provider) {
+    try {
+      return provider.probe(environment);
+    } catch (RuntimeException | LinkageError e) {
+      return Availability.unavailable(
+          "its probe failed: " + Failures.line(e), "Tell the authors of this transport");
+    }
   }
 
   /** True if all of them can be used. */

@@ -15,7 +15,8 @@ final class Footprint {
   private final long length;
   private final Slicer slicer;
 
-  private Footprint(long length, Slicer slicer) {
+  /** For tests of lengths that no test has memory for. */
+  Footprint(long length, Slicer slicer) {
     this.length = length;
     this.slicer = slicer;
   }
@@ -52,7 +53,8 @@ final class Footprint {
     return views;
   }
 
-  private interface Slicer {
+  /** Makes a view of a part. */
+  interface Slicer {
     ByteBuffer slice(long offset, int length);
   }
 }

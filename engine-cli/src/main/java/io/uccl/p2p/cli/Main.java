@@ -59,6 +59,8 @@ final class Main implements Runnable {
         new CommandLine(main)
             .addSubcommand(new BenchCommand(console))
             .addSubcommand(new DoctorCommand(console))
+            .registerConverter(int.class, new Numbers.Whole())
+            .registerConverter(double.class, new Numbers.Decimal())
             .setCaseInsensitiveEnumValuesAllowed(true)
             .setOverwrittenOptionsAllowed(false)
             .setOut(new PrintWriter(console.out(), true, Charset.defaultCharset()))

@@ -1,0 +1,153 @@
+package io.uccl.p2p.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.uccl.p2p.PeerUnreachableException;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+@Timeout(30)
+class RawCopyTest {
+
+  private static final int CAPACITY = 1 << 20;
+
+  private final Footprint here = Footprint.of(ByteBuffer.allocateDirect(CAPACITY));
+  private final Footprint there = Footprint.of(ByteBuffer.allocateDirect(CAPACITY));
+  private final List<String> log = new CopyOnWriteArrayList<>();
+  private RawServer server;
+
+  @BeforeEach
+  void open() throws IOException {
+    server = RawServer.open(InetAddress.getLoopbackAddress(), there, log::add);
+  }
+
+  @AfterEach
+  void close() throws IOException {
+    server.close();
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "WRITE,false,65536,16",
+    "WRITE,true,65536,16",
+    "READ,false,65536,16",
+    "READ,true,65536,16",
+    "WRITE,true,1,1",
+    "READ,false,3,5"
+  })
+  void movesEveryByteOfItsShapeAndNoOther(Mode mode, boolean spinning, long size, int numIovs)
+      throws Exception {
+    Shape shape = new Shape(size, numIovs);
+    Footprint source = mode == Mode.WRITE ? here : there;
+    Footprint destination = mode == Mode.WRITE ? there : here;
+    BytePattern moved = new BytePattern(1);
+    BytePattern untouched = new BytePattern(2);
+    try (RawCopy copy = connect(server.token())) {
+      moved.fill(source);
+      untouched.fill(destination);
+      long nanos = copy.side(shape, mode, spinning).run(3);
+      assertThat(nanos).isPositive();
+    }
+    assertThat(moved.firstWrong(destination.first(shape.totalBytes()))).isNull();
+    BytePattern.WrongByte behind = moved.firstWrong(destination);
+    if (shape.totalBytes() < CAPACITY) {
+      assertThat(behind.offset()).isBetween(shape.totalBytes(), shape.totalBytes() + 7);
+    } else {
+      assertThat(behind).isNull();
+    }
+  }
+
+  @Test
+  void changesShapeAndWayOnOneConnection() throws Exception {
+    try (RawCopy copy = connect(server.token())) {
+      for (int numIovs = 1; numIovs <= 4; numIovs++) {
+        for (boolean spinning : new boolean[] {false, true}) {
+          for (Mode mode : Mode.values()) {
+            assertThat(copy.side(new Shape(5000, numIovs), mode, spinning).run(2)).isPositive();
+          }
+        }
+      }
+    }
+    assertThat(log).isEmpty();
+  }
+
+  @Test
+  void servesTheNextAfterOneHasLeft() throws Exception {
+    for (int i = 0; i < 3; i++) {
+      try (RawCopy copy = connect(server.token())) {
+        assertThat(copy.side(new Shape(100, 1), Mode.WRITE, false).run(1)).isPositive();
+      }
+    }
+  }
+
+  @Test
+  void refusesWhoDoesNotKnowTheToken() throws Exception {
+    BytePattern untouched = new BytePattern(2);
+    untouched.fill(there);
+    new BytePattern(1).fill(here);
+    try (RawCopy copy = connect(server.token() + 1)) {
+      Side side = copy.side(new Shape(100, 1), Mode.WRITE, false);
+      assertThatThrownBy(() -> side.run(1)).isInstanceOf(IOException.class);
+    }
+    assertThat(untouched.firstWrong(there)).isNull();
+  }
+
+  @Test
+  void refusesMoreThanItsMemory() throws Exception {
+    Footprint more = Footprint.of(ByteBuffer.allocateDirect(CAPACITY + 1));
+    InetSocketAddress address = address();
+    try (RawCopy copy = RawCopy.connect(address, server.token(), more)) {
+      Side side = copy.side(new Shape(CAPACITY + 1, 1), Mode.READ, false);
+      assertThatThrownBy(() -> side.run(1)).isInstanceOf(IOException.class);
+    }
+  }
+
+  @Test
+  void closingEndsThePeersCopyAndTheThread() throws Exception {
+    Thread thread = serverThread();
+    try (RawCopy copy = connect(server.token())) {
+      Side side = copy.side(new Shape(100, 1), Mode.WRITE, false);
+      side.run(1);
+      server.close();
+      assertThatThrownBy(() -> side.run(1)).isInstanceOf(IOException.class);
+    }
+    thread.join(5000);
+    assertThat(thread.isAlive()).isFalse();
+    assertThat(log).isEmpty();
+  }
+
+  @Test
+  void saysThatNobodyAnswers() throws Exception {
+    InetSocketAddress address = address();
+    server.close();
+    assertThatThrownBy(() -> RawCopy.connect(address, 0, here))
+        .isInstanceOf(PeerUnreachableException.class)
+        .hasMessageContaining("ephemeral ports");
+  }
+
+  private RawCopy connect(long token) throws IOException {
+    return RawCopy.connect(address(), token, here);
+  }
+
+  private InetSocketAddress address() {
+    return new InetSocketAddress(InetAddress.getLoopbackAddress(), server.port());
+  }
+
+  private static Thread serverThread() {
+    return Thread.getAllStackTraces().keySet().stream()
+        .filter(thread -> thread.getName().equals("p2p-bench-limit"))
+        .findFirst()
+        .orElseThrow();
+  }
+}
