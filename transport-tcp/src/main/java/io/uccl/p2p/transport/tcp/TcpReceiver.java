@@ -48,6 +48,7 @@ final class TcpReceiver {
 
   /** The last payload was large, and probably so is the next: stage no more than its header. */
   private boolean lean;
+
   private boolean waitingForRoom;
 
   private int payloadLeft;
