@@ -1,5 +1,6 @@
 package io.uccl.p2p;
 
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -89,6 +90,24 @@ public interface Connection extends AutoCloseable {
    * @throws P2pException the connection's {@link #failure()}, if it is not open
    */
   PostResult sendNotification(Notification notification);
+
+  /**
+   * Queues a notification that is sent once a transfer of this connection has ended well. If the
+   * transfer fails the notification is dropped: the peer is not told of what is not there.
+   *
+   * @param transfer posted on this connection
+   * @return as {@link #sendNotification}
+   * @throws IllegalArgumentException if the transfer is another connection's
+   * @throws P2pException the connection's {@link #failure()}, if it is not open
+   */
+  PostResult sendAfter(Transfer transfer, Notification notification);
+
+  /**
+   * Asks to be told when the connection is no longer open, and why. Each listener is called exactly
+   * once, on a thread of the engine's for callbacks, also if the connection has ended already. It
+   * may close anything and may block; other callbacks of the engine wait for it.
+   */
+  void onClosed(Consumer<? super P2pException> listener);
 
   /**
    * Closes the connection. What is in flight fails with {@link ResourceClosedException}.

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
  * one transport that carries their data.
  *
  * <p><b>Threads.</b> Every method may be called from any thread. The engine has two daemon threads
- * of its own, one for progress of the data and one for the control channel. A thread that waits for
- * a transfer drives the transport itself while it waits.
+ * of its own, one for progress of the data and one for the control channel, and a third while
+ * callbacks run. A thread that waits for a transfer drives the transport itself while it waits.
  *
  * <p><b>Ownership.</b> The engine owns what it hands out. {@link #close()} closes connections,
  * regions and batches that are still open.
@@ -111,9 +111,37 @@ public interface P2pEngine extends AutoCloseable {
    * Takes the next incoming connection, waiting for one.
    *
    * @return the connection, or null if none came within the timeout
+   * @throws IllegalStateException after {@link #passiveAccept}
    * @throws InterruptedException if interrupted; no connection is lost by it
    */
   @Nullable Connection accept(Duration timeout) throws InterruptedException;
+
+  /**
+   * From now on takes incoming connections in the background: they do not wait for {@link #accept},
+   * and {@link #addPeer} finds them. Those that wait for {@code accept} already become peers too.
+   * Idempotent.
+   */
+  void passiveAccept();
+
+  /**
+   * Connects to a peer, or returns the open connection that is there already: made by an earlier
+   * {@code addPeer}, or by the peer and taken by {@link #passiveAccept}. Threads that add one peer
+   * at the same time get one connection.
+   *
+   * @param peer where the peer is, from its {@link #metadata()}
+   * @param timeout as for {@link #connect}
+   * @throws PeerUnreachableException as for {@link #connect}
+   * @throws HandshakeException as for {@link #connect}
+   * @throws InterruptedException as for {@link #connect}
+   */
+  Connection addPeer(EndpointMetadata peer, Duration timeout) throws InterruptedException;
+
+  /**
+   * Closes the connection that {@link #addPeer} or {@link #passiveAccept} keeps for a peer.
+   *
+   * @return false if there is none
+   */
+  boolean removePeer(EndpointMetadata peer);
 
   /**
    * Takes the next notification that any peer sent, waiting for one.

@@ -15,7 +15,10 @@ import io.uccl.p2p.Transfer;
 import io.uccl.p2p.TransferBatch;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.OpBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,6 +40,7 @@ final class DefaultConnection implements Connection {
   private volatile @Nullable P2pException failure;
 
   // -- the owner's
+  private final List<Consumer<? super P2pException>> closedListeners = new ArrayList<>();
   private @Nullable OperationBatch firstLive;
   private @Nullable OperationBatch lastLive;
   private @Nullable OperationBatch cursor;
@@ -114,15 +118,47 @@ final class DefaultConnection implements Connection {
 
   @Override
   public PostResult sendNotification(Notification notification) {
-    P2pException broken = failure;
-    if (broken != null) {
-      throw broken.withDetail(detail(broken.detail()).withOperation("notification", ""));
-    }
-    if (link.queuedBytes() > Notification.MAX_FRAME_BYTES) {
+    if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
     }
     link.send(ControlCodec.encode(notification));
     return PostResult.POSTED;
+  }
+
+  @Override
+  public PostResult sendAfter(Transfer transfer, Notification notification) {
+    if (!(transfer instanceof OperationBatch batch) || batch.connection() != this) {
+      throw new IllegalArgumentException("the transfer was not posted on this " + this);
+    }
+    if (!hasRoomFor(notification)) {
+      return PostResult.BACK_PRESSURED;
+    }
+    byte[] frame = ControlCodec.encode(notification);
+    // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
+    loop().run(() -> batch.sendAfter(frame));
+    return PostResult.POSTED;
+  }
+
+  private boolean hasRoomFor(Notification notification) {
+    P2pException broken = failure;
+    if (broken != null) {
+      throw broken.withDetail(detail(broken.detail()).withOperation(notification.toString(), ""));
+    }
+    return link.queuedBytes() <= Notification.MAX_FRAME_BYTES;
+  }
+
+  @Override
+  public void onClosed(Consumer<? super P2pException> listener) {
+    loop()
+        .run(
+            () -> {
+              P2pException cause = failure;
+              if (cause == null) {
+                closedListeners.add(listener);
+              } else {
+                engine.callBack(() -> listener.accept(cause));
+              }
+            });
   }
 
   @Override
@@ -175,6 +211,11 @@ final class DefaultConnection implements Connection {
 
   ConnectionSetup setup() {
     return setup;
+  }
+
+  /** Sends a frame on the control link. */
+  void send(byte[] frame) {
+    link.send(frame);
   }
 
   /** Takes a batch that a caller posted. */
@@ -297,6 +338,8 @@ final class DefaultConnection implements Connection {
     }
     channel.close();
     link.close();
+    closedListeners.forEach(listener -> engine.callBack(() -> listener.accept(cause)));
+    closedListeners.clear();
     retireIfOver();
   }
 

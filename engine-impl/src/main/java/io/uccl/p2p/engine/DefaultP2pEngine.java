@@ -78,6 +78,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final ControlChannel control;
   private final EndpointMetadata metadata;
   private final AtomicBoolean closing = new AtomicBoolean();
+  private final Callbacks callbacks;
+  private final Peers peers = new Peers();
   private final LinkedBlockingQueue<DefaultConnection> accepted = new LinkedBlockingQueue<>();
   private final LinkedBlockingQueue<ReceivedNotification> inbox = new LinkedBlockingQueue<>();
 
@@ -89,6 +91,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final List<ConnectionSetup> setups = new ArrayList<>();
   private final List<DefaultConnection> connections = new ArrayList<>();
   private final ArrayDeque<DefaultConnection> postable = new ArrayDeque<>();
+  private volatile boolean passive;
   private int drives;
   private long nextTick;
   private @Nullable P2pException ended;
@@ -111,6 +114,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     metadata =
         new EndpointMetadata(control.address().getAddress(), control.address().getPort(), "");
     loop = new ProgressLoop("p2p-progress-" + provider.name(), this);
+    callbacks = new Callbacks("p2p-callbacks-" + metadata.port());
   }
 
   static DefaultP2pEngine open(EngineConfig config) {
@@ -245,7 +249,38 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   @Override
   public @Nullable Connection accept(Duration timeout) throws InterruptedException {
     checkOpen();
+    if (passive) {
+      throw new IllegalStateException(
+          "incoming connections are taken in the background since passiveAccept");
+    }
     return accepted.poll(Nanos.of(timeout), TimeUnit.NANOSECONDS);
+  }
+
+  @Override
+  public void passiveAccept() {
+    loop.call(
+        () -> {
+          passive = true;
+          for (DefaultConnection c = accepted.poll(); c != null; c = accepted.poll()) {
+            peers.keep(c);
+          }
+          return true;
+        });
+  }
+
+  @Override
+  public Connection addPeer(EndpointMetadata peer, Duration timeout) throws InterruptedException {
+    checkOpen();
+    return peers.connectOrGet(peer, timeout, left -> (DefaultConnection) connect(peer, left));
+  }
+
+  @Override
+  public boolean removePeer(EndpointMetadata peer) {
+    DefaultConnection connection = peers.remove(peer);
+    if (connection != null) {
+      connection.close();
+    }
+    return connection != null;
   }
 
   @Override
@@ -281,6 +316,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     regions.takeAll().forEach(DefaultMemoryRegion::deregister);
     transport.close();
     loop.end();
+    callbacks.close();
   }
 
   private void checkOpen() {
@@ -358,6 +394,11 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   /** A notification has come, by a connection or by none. */
   void deliver(@Nullable DefaultConnection from, Notification notification) {
     inbox.add(new ReceivedNotification(from, notification));
+  }
+
+  /** Runs a caller's callback, some time, on the thread for that. */
+  void callBack(Runnable callback) {
+    callbacks.run(callback);
   }
 
   static String text(Throwable cause) {
@@ -444,7 +485,11 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   void established(DefaultConnection connection, ChannelRole role) {
     connections.add(connection);
     if (role == ChannelRole.ACCEPTOR) {
-      accepted.add(connection);
+      if (passive) {
+        peers.keep(connection);
+      } else {
+        accepted.add(connection);
+      }
     }
   }
 
@@ -458,6 +503,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   /** A connection that has failed has nothing live any more. */
   void retire(DefaultConnection connection) {
     connections.remove(connection);
+    peers.forget(connection);
   }
 
   private void requireOpen() {

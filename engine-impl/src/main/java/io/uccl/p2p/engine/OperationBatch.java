@@ -11,7 +11,9 @@ import io.uccl.p2p.TransferBatch;
 import io.uccl.p2p.TransferStatus;
 import io.uccl.p2p.spi.OpBuffer;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -52,6 +54,8 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   private BufferState buffer = BufferState.FREE;
   @Nullable OperationBatch previousLive;
   @Nullable OperationBatch nextLive;
+
+  private @Nullable List<byte[]> after;
 
   // -- both
   private volatile TransferStatus status = TransferStatus.IDLE;
@@ -407,8 +411,26 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     return false;
   }
 
+  /** Sends a frame when it has ended well, which may be now. */
+  void sendAfter(byte[] frame) {
+    if (status == TransferStatus.IN_FLIGHT) {
+      if (after == null) {
+        after = new ArrayList<>();
+      }
+      after.add(frame);
+    } else if (status == TransferStatus.DONE) {
+      connection.send(frame);
+    }
+  }
+
   /** Hands it back to the caller. */
   void finish() {
+    if (after != null) {
+      if (cause == null) {
+        after.forEach(connection::send);
+      }
+      after = null;
+    }
     buffer = touched ? BufferState.IN_USE : BufferState.FREE;
     status = cause == null ? TransferStatus.DONE : TransferStatus.FAILED;
     Thread thread = waiter;

@@ -51,6 +51,9 @@ final class TcpReceiver {
 
   private boolean waitingForRoom;
 
+  /** Bytes that the last read had room for. */
+  private int asked;
+
   private int payloadLeft;
   private @Nullable TcpMemory target;
   private long targetOffset;
@@ -126,6 +129,10 @@ final class TcpReceiver {
       if (direct && payloadLeft == 0) {
         endPayload(frames, completions);
       }
+      if (read < asked) {
+        // The socket is empty. To hear that from another read would delay the answers to these.
+        break;
+      }
     }
     waitingForRoom = !handleStaged(frames, completions);
     return moved;
@@ -141,6 +148,7 @@ final class TcpReceiver {
     scatter[0] = to;
     scatter[1] = staging;
     boolean whole = to.remaining() == payloadLeft;
+    asked = to.remaining() + (whole ? TcpFrame.HEADER_BYTES : 0);
     long read = socket.read(scatter, 0, whole ? 2 : 1);
     int placed = to.position() - before;
     payloadLeft -= placed;
@@ -177,6 +185,7 @@ final class TcpReceiver {
     }
     int most = lean && payloadLeft == 0 ? TcpFrame.HEADER_BYTES : STAGING_BYTES;
     staging.limit(most).position(tail);
+    asked = most - tail;
     long read = socket.read(staging);
     tail = staging.position();
     return read;

@@ -1,0 +1,52 @@
+package io.uccl.p2p.engine;
+
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Runs what callers asked to be told, on a thread of its own, so that it may block and close
+ * anything. The thread exists only while there is something to run.
+ */
+final class Callbacks implements AutoCloseable {
+
+  private static final Logger LOG = LoggerFactory.getLogger(Callbacks.class);
+
+  private final ThreadPoolExecutor executor;
+
+  Callbacks(String threadName) {
+    executor =
+        new ThreadPoolExecutor(
+            1,
+            1,
+            1,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            task -> {
+              Thread thread = new Thread(task, threadName);
+              thread.setDaemon(true);
+              return thread;
+            });
+    executor.allowCoreThreadTimeOut(true);
+  }
+
+  /** Any thread. What a callback throws is logged and goes no further. */
+  void run(Runnable callback) {
+    executor.execute(
+        () -> {
+          try {
+            callback.run();
+          } catch (RuntimeException e) {
+            LOG.warn("a callback threw", e);
+          }
+        });
+  }
+
+  /** What was asked for still runs; does not wait for it, since a callback may be the caller. */
+  @Override
+  public void close() {
+    executor.shutdown();
+  }
+}
