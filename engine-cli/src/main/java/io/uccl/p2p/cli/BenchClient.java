@@ -39,9 +39,10 @@ final class BenchClient {
       Footprint memory = Footprint.of(local);
       Checker checker = options.check ? new Checker(link, memory, options.mode) : null;
       try (RawCopy limit = RawCopy.connect(address, invitation.token(), memory)) {
+        RowMeter meter = new RowMeter(options.pairs, options.seconds, options.iters);
         for (long size : options.sizes.bytes()) {
           for (int numIovs : options.numIovs.values()) {
-            row(new Shape(size, numIovs), local, remote, limit, checker, report);
+            row(meter, new Shape(size, numIovs), local, remote, limit, checker, report);
           }
         }
       }
@@ -51,6 +52,7 @@ final class BenchClient {
   }
 
   private void row(
+      RowMeter meter,
       Shape shape,
       MemoryRegion local,
       FifoDescriptor remote,
@@ -59,33 +61,34 @@ final class BenchClient {
       Report report)
       throws IOException, InterruptedException {
     boolean inParts = options.layout == BenchOptions.Layout.NIXLBENCH;
-    RowMeter meter = new RowMeter(options.pairs, options.seconds, options.iters);
     Progress progress = new Progress(console);
     String what = shape.numIovs() + " x " + Sizes.label(shape.size());
     try (EngineCalls calls =
         new EngineCalls(
             server, local, remote, shape, options.mode, options.asyncApi, inParts, checker)) {
       progress.show(what + ": warming up");
-      meter.warmUp(calls);
-      Side better =
+      RowMeter.Limit better =
           meter.better(
-              limit.side(shape, options.mode, false), limit.side(shape, options.mode, true));
+              calls,
+              limit.side(shape, options.mode, Variant.BLOCKING),
+              limit.side(shape, options.mode, Variant.SPINNING));
       calls.forget();
       List<Row.Pair> pairs =
           meter.measure(
               calls,
-              better,
+              better.side(),
               pair -> progress.show(what + ": pair " + pair + " of " + options.pairs));
       progress.clear();
-      report.row(row(shape, pairs, calls.latencies()), calls);
+      report.row(row(shape, better.variant(), pairs, calls.latencies()), calls);
     } finally {
       progress.clear();
     }
   }
 
-  private Row row(Shape shape, List<Row.Pair> pairs, Histogram nanos) {
+  private Row row(Shape shape, Variant variant, List<Row.Pair> pairs, Histogram nanos) {
     return Row.of(
         shape,
+        variant,
         options.iters,
         pairs,
         nanos.getValueAtPercentile(50) / 1e3,

@@ -4,6 +4,7 @@ import io.uccl.p2p.Connection;
 import io.uccl.p2p.EndpointMetadata;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.P2pEngine;
+import io.uccl.p2p.P2pException;
 import io.uccl.p2p.TransportChoice;
 import io.uccl.p2p.cli.BenchOptions.Format;
 import io.uccl.p2p.cli.BenchOptions.Layout;
@@ -15,6 +16,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
@@ -31,6 +33,7 @@ final class BenchCommand implements Callable<Integer> {
   private static final int PAIRS_TO_KEEP = 7;
   private static final double SECONDS_TO_KEEP = 1;
   private static final Duration CONNECT = Duration.ofSeconds(10);
+  private static final Duration PARENT_ENDS = Duration.ofSeconds(1);
 
   private final Console console;
   @Mixin private BenchOptions options = new BenchOptions();
@@ -58,9 +61,8 @@ final class BenchCommand implements Callable<Integer> {
     if (wanted != null) {
       environment.put(Variables.CONTROL_PORT, Integer.toString(wanted.port()));
     }
-    if (options.piped) {
-      ParentWatch.start(console.in(), Thread.currentThread());
-    }
+    ParentWatch parent =
+        options.piped ? ParentWatch.start(console.in(), Thread.currentThread()) : null;
     try (P2pEngine engine = P2pEngine.open(config(environment));
         BenchServer server = new BenchServer(console, engine)) {
       EndpointMetadata here = engine.metadata();
@@ -79,7 +81,19 @@ final class BenchCommand implements Callable<Integer> {
         sayTransport(engine.transport());
         console.say("waiting for a client at " + here);
       }
+      serve(server, parent);
+    }
+  }
+
+  // Why a parent ended its measurement is the parent's to say, and not a failure of its child.
+  private static void serve(BenchServer server, @Nullable ParentWatch parent)
+      throws IOException, InterruptedException {
+    try {
       server.serve();
+    } catch (InterruptedException | P2pException | ToolException e) {
+      if (parent == null || !parent.endsWithin(PARENT_ENDS)) {
+        throw e;
+      }
     }
   }
 

@@ -21,6 +21,7 @@ final class BenchServer implements AutoCloseable {
 
   private final Console console;
   private final P2pEngine engine;
+  private final @Nullable PlantedByte planted = PlantedByte.fromProperty();
   private @Nullable MemoryRegion region;
   private @Nullable RawServer limit;
 
@@ -80,14 +81,17 @@ final class BenchServer implements AutoCloseable {
         case BenchMessage.OPEN -> open(client, BenchMessage.openedBytes(question));
         case BenchMessage.FILL -> {
           Extent extent = BenchMessage.extent(question);
-          new BytePattern(extent.iteration()).fill(footprint(extent));
+          Footprint memory = footprint(extent);
+          new BytePattern(extent.iteration()).fill(memory);
+          plant(memory, extent);
           client.sendNotification(BenchMessage.bare(BenchMessage.FILLED));
         }
         case BenchMessage.CHECK -> {
           Extent extent = BenchMessage.extent(question);
+          Footprint memory = footprint(extent);
+          plant(memory, extent);
           client.sendNotification(
-              BenchMessage.checked(
-                  new BytePattern(extent.iteration()).firstWrong(footprint(extent))));
+              BenchMessage.checked(new BytePattern(extent.iteration()).firstWrong(memory)));
         }
         case BenchMessage.DONE -> {
           client.sendNotification(BenchMessage.bare(BenchMessage.DONE));
@@ -120,6 +124,12 @@ final class BenchServer implements AutoCloseable {
     limit = server;
     client.sendNotification(BenchMessage.descriptor(memory.advertise()));
     client.sendNotification(BenchMessage.limit(server.port(), server.token()));
+  }
+
+  private void plant(Footprint memory, Extent extent) {
+    if (planted != null) {
+      planted.into(memory, extent);
+    }
   }
 
   private Footprint footprint(Extent extent) {

@@ -10,24 +10,27 @@ final class Figures {
 
   private Figures() {}
 
-  /** Values are whole numbers, or decimal numbers of at most six digits behind the point. */
+  /**
+   * Values are whole numbers, or decimal numbers: rates down to a byte a second, times to a
+   * nanosecond.
+   */
   static Map<String, BigDecimal> of(Row row) {
     Map<String, BigDecimal> fields = new LinkedHashMap<>();
     fields.put("size", BigDecimal.valueOf(row.shape().size()));
     fields.put("num_iovs", BigDecimal.valueOf(row.shape().numIovs()));
     fields.put("total_bytes", BigDecimal.valueOf(row.shape().totalBytes()));
     fields.put("iters", BigDecimal.valueOf(row.iters()));
-    fields.put("gb_s", rounded(row.gbS()));
-    fields.put("gb_s_min", rounded(row.gbSMin()));
-    fields.put("gb_s_max", rounded(row.gbSMax()));
-    fields.put("limit_gb_s", rounded(row.limitGbS()));
-    fields.put("share_of_limit", rounded(row.shareOfLimit()));
-    fields.put("us_p50", rounded(row.usP50()));
-    fields.put("us_p99", rounded(row.usP99()));
+    fields.put("gb_s", rounded(row.gbS(), 9));
+    fields.put("gb_s_min", rounded(row.gbSMin(), 9));
+    fields.put("gb_s_max", rounded(row.gbSMax(), 9));
+    fields.put("limit_gb_s", rounded(row.limitGbS(), 9));
+    fields.put("share_of_limit", rounded(row.shareOfLimit(), 6));
+    fields.put("us_p50", rounded(row.usP50(), 3));
+    fields.put("us_p99", rounded(row.usP99(), 3));
     return fields;
   }
 
-  private static BigDecimal rounded(double value) {
-    return BigDecimal.valueOf(value).setScale(6, RoundingMode.HALF_EVEN);
+  private static BigDecimal rounded(double value, int digits) {
+    return BigDecimal.valueOf(value).setScale(digits, RoundingMode.HALF_EVEN);
   }
 }

@@ -5,11 +5,15 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.PrintStream;
 
-/** Prints one JSON object when all rows are there. */
+/**
+ * Prints one JSON object when all rows are there. Beside the limit's name stands the variant that
+ * each row was measured against.
+ */
 final class JsonReport implements Report {
 
   private final PrintStream out;
   private final ObjectNode root = JsonNodeFactory.instance.objectNode();
+  private final ArrayNode variants;
   private final ArrayNode rows;
 
   JsonReport(PrintStream out, Heading heading) {
@@ -18,7 +22,8 @@ final class JsonReport implements Report {
     root.put("transport", heading.transport());
     root.put("simulated", heading.simulated());
     root.put("mode", heading.mode().toString());
-    root.putObject("limit").put("name", heading.limit());
+    ObjectNode limit = root.putObject("limit").put("name", heading.limit());
+    this.variants = limit.putArray("variant");
     this.rows = root.putArray("rows");
   }
 
@@ -34,6 +39,7 @@ final class JsonReport implements Report {
   }
 
   void row(Row row) {
+    variants.add(row.variant().toString());
     ObjectNode fields = rows.addObject();
     Figures.of(row).forEach(fields::put);
   }

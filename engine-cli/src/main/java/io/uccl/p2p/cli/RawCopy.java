@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.SocketChannel;
 
 /**
@@ -25,9 +26,11 @@ final class RawCopy implements AutoCloseable {
   private final SocketChannel channel;
   private final Footprint memory;
   private final long token;
+  private final String peer;
 
-  private RawCopy(SocketChannel channel, Footprint memory, long token) {
+  private RawCopy(SocketChannel channel, Footprint memory, long token, String peer) {
     this.channel = channel;
+    this.peer = peer;
     this.memory = memory;
     this.token = token;
   }
@@ -43,7 +46,7 @@ final class RawCopy implements AutoCloseable {
     try {
       channel.socket().connect(address, CONNECT_MILLIS);
       channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
-      return new RawCopy(channel, memory, token);
+      return new RawCopy(channel, memory, token, address.toString());
     } catch (IOException e) {
       channel.close();
       throw new PeerUnreachableException(
@@ -56,9 +59,9 @@ final class RawCopy implements AutoCloseable {
   }
 
   /** One shape and way of copying, to be measured. */
-  Side side(Shape shape, Mode mode, boolean spinning) {
+  Side side(Shape shape, Mode mode, Variant variant) {
     RawEnd end = new RawEnd(channel, memory, shape);
-    return calls -> run(end, new RawOrder(token, shape, calls, mode, spinning));
+    return calls -> run(end, new RawOrder(token, shape, calls, mode, variant));
   }
 
   /** The target sees the end of the connection, and waits for the next one. */
@@ -68,11 +71,29 @@ final class RawCopy implements AutoCloseable {
   }
 
   private long run(RawEnd end, RawOrder order) throws IOException {
+    try {
+      return copy(end, order);
+    } catch (ClosedByInterruptException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new ToolException(
+          ExitCode.FAILED,
+          NAME
+              + " broke: "
+              + (e.getMessage() == null ? "the connection was closed" : e.getMessage())
+              + "; peer: "
+              + peer
+              + ". Check that the server still runs",
+          e);
+    }
+  }
+
+  private long copy(RawEnd end, RawOrder order) throws IOException {
     order.send(channel);
     if (channel.read(ByteBuffer.allocate(1)) < 0) {
       throw new EOFException("the peer ended the raw copy");
     }
-    channel.configureBlocking(!order.spinning());
+    channel.configureBlocking(order.variant() == Variant.BLOCKING);
     long start = System.nanoTime();
     for (int i = 0; i < order.calls(); i++) {
       end.initiate(order.mode());

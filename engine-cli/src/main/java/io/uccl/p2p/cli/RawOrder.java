@@ -2,6 +2,7 @@ package io.uccl.p2p.cli;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.net.ProtocolException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 
@@ -20,7 +21,7 @@ import java.nio.channels.SocketChannel;
  *
  * All fields are big-endian. The target answers one byte when it is ready.
  */
-record RawOrder(long token, Shape shape, int calls, Mode mode, boolean spinning) {
+record RawOrder(long token, Shape shape, int calls, Mode mode, Variant variant) {
 
   private static final int BYTES = 26;
 
@@ -32,7 +33,7 @@ record RawOrder(long token, Shape shape, int calls, Mode mode, boolean spinning)
             .putInt(shape.numIovs())
             .putInt(calls)
             .put((byte) (mode == Mode.READ ? 1 : 0))
-            .put((byte) (spinning ? 1 : 0))
+            .put((byte) (variant == Variant.SPINNING ? 1 : 0))
             .flip();
     while (bytes.hasRemaining()) {
       channel.write(bytes);
@@ -43,7 +44,7 @@ record RawOrder(long token, Shape shape, int calls, Mode mode, boolean spinning)
    * Reads the next order from a blocking channel.
    *
    * @throws EOFException if the initiator has ended the connection
-   * @throws IOException if these bytes are no order
+   * @throws ProtocolException if these bytes are no order
    */
   static RawOrder receive(SocketChannel channel) throws IOException {
     ByteBuffer bytes = ByteBuffer.allocate(BYTES);
@@ -60,7 +61,7 @@ record RawOrder(long token, Shape shape, int calls, Mode mode, boolean spinning)
     byte mode = bytes.get();
     byte spinning = bytes.get();
     if (calls < 1 || mode < 0 || mode > 1 || spinning < 0 || spinning > 1) {
-      throw new IOException("not an order for a raw copy");
+      throw new ProtocolException("it sent no order for a raw copy");
     }
     try {
       return new RawOrder(
@@ -68,9 +69,11 @@ record RawOrder(long token, Shape shape, int calls, Mode mode, boolean spinning)
           new Shape(size, numIovs),
           calls,
           mode == 1 ? Mode.READ : Mode.WRITE,
-          spinning == 1);
+          spinning == 1 ? Variant.SPINNING : Variant.BLOCKING);
     } catch (IllegalArgumentException e) {
-      throw new IOException("not an order for a raw copy: " + e.getMessage(), e);
+      ProtocolException refusal = new ProtocolException("it sent no order: " + e.getMessage());
+      refusal.initCause(e);
+      throw refusal;
     }
   }
 }

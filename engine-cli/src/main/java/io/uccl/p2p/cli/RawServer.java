@@ -1,12 +1,11 @@
 package io.uccl.p2p.cli;
 
-import java.io.EOFException;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.ProtocolException;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
-import java.nio.channels.AsynchronousCloseException;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.security.SecureRandom;
@@ -41,7 +40,7 @@ final class RawServer implements AutoCloseable {
    * Listens on a port that the system chooses.
    *
    * @param memory read from and written to
-   * @param log takes a line when a connection breaks
+   * @param log takes a line when a stranger connects, or nobody can any more
    */
   static RawServer open(InetAddress address, Footprint memory, Consumer<String> log)
       throws IOException {
@@ -80,23 +79,29 @@ final class RawServer implements AutoCloseable {
 
   private void serveAll() {
     while (!closed) {
-      try (SocketChannel channel = listener.accept()) {
-        current = channel;
-        if (closed) {
-          return;
-        }
-        serve(channel);
-      } catch (EOFException e) {
-        // The initiator is done.
-      } catch (AsynchronousCloseException e) {
-        return;
+      try {
+        serveNext(listener.accept());
       } catch (IOException e) {
         if (!closed) {
-          log.accept("the raw copy broke: " + Failures.line(e));
+          log.accept("the raw copy listens no more: " + Failures.line(e));
         }
-      } finally {
-        current = null;
+        return;
       }
+    }
+  }
+
+  private void serveNext(SocketChannel next) throws IOException {
+    try (SocketChannel channel = next) {
+      current = channel;
+      if (!closed) {
+        serve(channel);
+      }
+    } catch (ProtocolException e) {
+      log.accept("a connection to the port of the raw copy was ended: " + e.getMessage());
+    } catch (IOException e) {
+      // The initiator is done, or gone: then its connection to the engine says so.
+    } finally {
+      current = null;
     }
   }
 
@@ -107,14 +112,14 @@ final class RawServer implements AutoCloseable {
     while (true) {
       RawOrder order = RawOrder.receive(channel);
       if (order.token() != token || order.shape().totalBytes() > memory.length()) {
-        throw new IOException("an order for a raw copy was refused");
+        throw new ProtocolException("its order was refused");
       }
       if (!order.shape().equals(prepared)) {
         prepared = order.shape();
         end = new RawEnd(channel, memory, prepared);
       }
       channel.write(ByteBuffer.allocate(1));
-      channel.configureBlocking(!order.spinning());
+      channel.configureBlocking(order.variant() == Variant.BLOCKING);
       for (int i = 0; i < order.calls(); i++) {
         end.serve(order.mode());
       }

@@ -5,12 +5,14 @@ import java.util.List;
 /**
  * One line of results. Rates are in 1e9 bytes a second, latencies in microseconds of a whole call.
  *
+ * @param variant of the raw copy that was the limit
  * @param gbS median over the pairs
  * @param limitGbS median over the pairs
  * @param shareOfLimit median of the shares of the pairs, not the share of the medians
  */
 record Row(
     Shape shape,
+    Variant variant,
     int iters,
     double gbS,
     double gbSMin,
@@ -21,7 +23,8 @@ record Row(
     double usP99) {
 
   /** Draws a row's figures from its pairs. */
-  static Row of(Shape shape, int iters, List<Pair> pairs, double usP50, double usP99) {
+  static Row of(
+      Shape shape, Variant variant, int iters, List<Pair> pairs, double usP50, double usP99) {
     long bytes = shape.totalBytes();
     double[] engine =
         pairs.stream().mapToDouble(p -> p.engine().gigabytesPerSecond(bytes)).toArray();
@@ -32,6 +35,7 @@ record Row(
     }
     return new Row(
         shape,
+        variant,
         iters,
         Median.of(engine),
         Median.least(engine),

@@ -5,14 +5,22 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntConsumer;
 
-/** Measures a row: warms both sides up, picks the better raw copy, then measures pairs. */
+/**
+ * Measures a row: warms both sides up, picks the better raw copy, then measures pairs.
+ *
+ * <p>One meter for all rows of a run: the first row warms up for longer, because in both processes
+ * the code of both sides is not compiled yet.
+ */
 final class RowMeter {
 
-  private static final int TRIALS = 3;
+  private static final int TRIALS = 5;
+  private static final double FIRST_WARM_UP_SECONDS = 0.5;
+  private static final int WALL_TIMES = 3;
 
   private final int pairs;
   private final double seconds;
   private final int iters;
+  private boolean first = true;
 
   /**
    * Makes a meter.
@@ -27,22 +35,35 @@ final class RowMeter {
     this.iters = iters;
   }
 
-  /** Runs a side for a quarter of its time, one call and more. */
-  void warmUp(Side side) throws IOException, InterruptedException {
-    Sample.take(side, 1, seconds / 4);
-  }
-
-  /** The faster of two sides, by the medians of short trials in turn. */
-  Side better(Side one, Side other) throws IOException, InterruptedException {
-    warmUp(one);
-    warmUp(other);
+  /**
+   * Runs the engine and both raw copies until they are warm, and tells the faster of the copies by
+   * the medians of trials in turn, which together take twice a side's time.
+   */
+  Limit better(Side engine, Side blocking, Side spinning) throws IOException, InterruptedException {
+    double warm = first ? Math.max(FIRST_WARM_UP_SECONDS, seconds) : seconds / 2;
+    first = false;
+    warmUp(engine, warm);
+    int calls = callsOfATrial(warmUp(blocking, warm), warmUp(spinning, warm));
     double[] ones = new double[TRIALS];
     double[] others = new double[TRIALS];
     for (int i = 0; i < TRIALS; i++) {
-      ones[i] = Sample.take(one, iters, seconds / 5).gigabytesPerSecond(1);
-      others[i] = Sample.take(other, iters, seconds / 5).gigabytesPerSecond(1);
+      ones[i] = Sample.take(blocking, calls, seconds / TRIALS).gigabytesPerSecond(1);
+      others[i] = Sample.take(spinning, calls, seconds / TRIALS).gigabytesPerSecond(1);
     }
-    return Median.of(ones) >= Median.of(others) ? one : other;
+    return Median.of(ones) >= Median.of(others)
+        ? new Limit(blocking, Variant.BLOCKING)
+        : new Limit(spinning, Variant.SPINNING);
+  }
+
+  // What lies between the calls, such as a check of every byte, may take many times longer.
+  private static Sample warmUp(Side side, double seconds) throws IOException, InterruptedException {
+    return Sample.take(side, 1, seconds, WALL_TIMES * seconds);
+  }
+
+  // As in a pair, but so that calls which take long do not make a trial many times longer.
+  private int callsOfATrial(Sample one, Sample other) {
+    double nanos = (double) (one.nanos() + other.nanos()) / (one.calls() + other.calls());
+    return (int) Math.max(1, Math.min(iters, seconds / TRIALS * 1e9 / Math.max(1, nanos)));
   }
 
   /**
@@ -61,4 +82,7 @@ final class RowMeter {
     }
     return measured;
   }
+
+  /** The raw copy that a row is measured against. */
+  record Limit(Side side, Variant variant) {}
 }

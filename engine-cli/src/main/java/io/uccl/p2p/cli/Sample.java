@@ -17,13 +17,24 @@ record Sample(long calls, long nanos) {
    */
   static Sample take(Side side, int iters, double seconds)
       throws IOException, InterruptedException {
+    return take(side, iters, seconds, Double.POSITIVE_INFINITY);
+  }
+
+  /**
+   * The same, but not for longer than a time by the clock on the wall, rounded up to a loop.
+   *
+   * @param wallSeconds of the calls and what lies between them
+   */
+  static Sample take(Side side, int iters, double seconds, double wallSeconds)
+      throws IOException, InterruptedException {
+    long start = System.nanoTime();
     long least = (long) (seconds * 1e9);
     long calls = 0;
     long nanos = 0;
     do {
       nanos += side.run(iters);
       calls += iters;
-    } while (nanos < least);
+    } while (nanos < least && System.nanoTime() - start < wallSeconds * 1e9);
     return new Sample(calls, nanos);
   }
 

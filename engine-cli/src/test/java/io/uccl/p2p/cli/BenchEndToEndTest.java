@@ -12,8 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -56,6 +56,7 @@ class BenchEndToEndTest {
       JsonNode root = new ObjectMapper().readTree(run.out());
       assertThat(root.get("transport").asText()).isEqualTo("tcp");
       assertThat(root.get("mode").asText()).isEqualTo(mode);
+      assertThat(root.get("limit").get("variant")).hasSize(2);
       assertThat(root.get("rows")).hasSize(2);
       for (JsonNode row : root.get("rows")) {
         assertThat(row.get("gb_s").doubleValue()).isPositive();
@@ -67,6 +68,82 @@ class BenchEndToEndTest {
       assertThat(run.err())
           .contains("two processes on this machine", "UCCL_P2P_DISABLE_IPC=1", "a trial");
     }
+  }
+
+  @Test
+  void aByteThatIsWrongInTheTargetIsFoundByTheCheck() throws Exception {
+    for (String mode : new String[] {"write", "read"}) {
+      List<String> command =
+          new ArrayList<>(
+              ChildJvm.command(
+                  List.of(
+                      "bench",
+                      "--pairs",
+                      "1",
+                      "--seconds",
+                      "0.05",
+                      "--sizes",
+                      "10001",
+                      "--num-iovs",
+                      "3",
+                      "--check",
+                      "--mode",
+                      mode)));
+      command.add(1, "-D" + PlantedByte.PROPERTY + "=5:20007");
+      Run run = run(builder(command));
+      assertThat(run.code()).as(run.err()).isEqualTo(ExitCode.FAILED);
+      assertThat(run.out()).isEmpty();
+      List<String> lines = run.err().lines().toList();
+      assertThat(lines.get(lines.size() - 1))
+          .matches(
+              "p2p: the check found a wrong byte: iteration 5, offset 20007: 0x[0-9a-f]{2} was"
+                  + " expected, 0x[0-9a-f]{2} was found");
+      assertThat(lines).hasSize(4);
+    }
+  }
+
+  @Test
+  void aWrongEnvironmentIsOneLineAndTwo() throws Exception {
+    assertThat(failureWith("UCCL_P2P_TRANSPORT", "nonsense", "bench").code()).isEqualTo(2);
+    assertThat(failureWith("UCCL_P2P_TRASPORT", "tcp", "bench").code()).isEqualTo(2);
+    assertThat(failureWith("UCCL_SOCKET_IFNAME", "eth9", "bench").code()).isEqualTo(2);
+    assertThat(failureWith("UCCL_P2P_MAX_INFLIGHT_OPS", "0", "doctor", "--json").code())
+        .isEqualTo(2);
+  }
+
+  @Test
+  void aTransportThatCannotWorkIsOneLineAndThree() throws Exception {
+    Run run = failureWith("UCCL_P2P_TRANSPORT", "cxi", "bench");
+    assertThat(run.code()).isEqualTo(ExitCode.TRANSPORT_UNAVAILABLE);
+    assertThat(run.err()).contains("UCCL_P2P_TRANSPORT=tcp");
+  }
+
+  @Test
+  void doctorSaysWhatIsChosen() throws Exception {
+    Run run = run("doctor", "--json");
+    assertThat(run.code()).as(run.err()).isZero();
+    JsonNode root = new ObjectMapper().readTree(run.out());
+    assertThat(root.get("choice").get("name").asText()).isEqualTo("tcp");
+    assertThat(root.get("choice").get("reason").asText()).contains("cxi", "rdma");
+    assertThat(run.err()).isEmpty();
+  }
+
+  @Test
+  void aServerThatIsKilledFailsTheClientInOneLine() throws Exception {
+    Process server = start("server", "bench", "--role", "server");
+    Process client = client(address(server));
+    String last = lastLineAfter(server, client);
+    assertThat(client.exitValue()).isEqualTo(ExitCode.FAILED);
+    assertThat(last).startsWith("p2p: ").doesNotContain("unexpected");
+  }
+
+  @Test
+  void aClientThatIsKilledEndsTheServerInOneLine() throws Exception {
+    Process server = start("server", "bench", "--role", "server");
+    Process client = client(address(server));
+    String last = lastLineAfter(client, server);
+    assertThat(server.exitValue()).isEqualTo(ExitCode.FAILED);
+    assertThat(last).startsWith("p2p: ").doesNotContain("unexpected");
   }
 
   @Test
@@ -92,8 +169,7 @@ class BenchEndToEndTest {
   @Test
   void serverAndClientStartedByHand() throws Exception {
     Process server = start("server", "bench", "--role", "server");
-    String waiting = lineWith(server, "waiting for a client at ");
-    String address = waiting.substring(waiting.lastIndexOf(' ') + 1);
+    String address = address(server);
     Run client =
         run(
             "bench",
@@ -145,10 +221,64 @@ class BenchEndToEndTest {
 
   private record Run(int code, String out, String err) {}
 
+  private static String address(Process server) throws IOException {
+    String waiting = lineWith(server, "waiting for a client at ");
+    return waiting.substring(waiting.lastIndexOf(' ') + 1);
+  }
+
+  /** A client that is in the middle of its measurement: one row is there, many are to come. */
+  private Process client(String address) throws IOException {
+    Process client =
+        builder(
+                "bench",
+                "--role",
+                "client",
+                "--peer",
+                address,
+                "--pairs",
+                "1",
+                "--seconds",
+                "0.02",
+                "--format",
+                "csv",
+                "--num-iovs",
+                "1,".repeat(300) + "1")
+            .start();
+    started.add(client);
+    lineWith(client, "a trial");
+    assertThat(client.inputReader(StandardCharsets.UTF_8).readLine()).startsWith("version,");
+    return client;
+  }
+
+  /** Kills one, waits for the end of the other, and returns what that one has said since. */
+  private static String lastLineAfter(Process killed, Process other) throws Exception {
+    killed.destroyForcibly();
+    List<String> said = other.errorReader(StandardCharsets.UTF_8).lines().toList();
+    assertThat(other.waitFor(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(said).hasSize(1);
+    return said.get(0);
+  }
+
+  private Run failureWith(String name, String value, String... arguments) throws Exception {
+    ProcessBuilder builder = builder(arguments);
+    builder.environment().put(name, value);
+    Run run = run(builder);
+    assertThat(run.err().lines()).hasSize(1);
+    assertThat(run.err()).startsWith("p2p: ").contains(name);
+    if (arguments[0].equals("bench")) {
+      assertThat(run.out()).isEmpty();
+    }
+    return run;
+  }
+
   private Run run(String... arguments) throws IOException, InterruptedException {
+    return run(builder(arguments));
+  }
+
+  private Run run(ProcessBuilder builder) throws IOException, InterruptedException {
     File out = folder.resolve("run.out").toFile();
     File err = folder.resolve("run.err").toFile();
-    Process process = builder(arguments).redirectOutput(out).redirectError(err).start();
+    Process process = builder.redirectOutput(out).redirectError(err).start();
     started.add(process);
     assertThat(process.waitFor(60, TimeUnit.SECONDS)).as(Files.readString(err.toPath())).isTrue();
     return new Run(
@@ -163,19 +293,26 @@ class BenchEndToEndTest {
   }
 
   private static ProcessBuilder builder(String... arguments) {
-    ProcessBuilder builder = new ProcessBuilder(ChildJvm.command(List.of(arguments)));
+    return builder(ChildJvm.command(List.of(arguments)));
+  }
+
+  private static ProcessBuilder builder(List<String> command) {
+    List<String> quick = new ArrayList<>(command);
+    // Nothing here is about speed, and a better compiler takes longer to start than these tests.
+    quick.addAll(1, List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
+    ProcessBuilder builder = new ProcessBuilder(quick);
     builder.environment().keySet().removeIf(name -> name.startsWith("UCCL_"));
     builder.environment().put("UCCL_SOCKET_IFNAME", "lo");
     return builder;
   }
 
   private static String lineWith(Process process, String part) throws IOException {
-    try (Stream<String> lines = lines(process)) {
-      return lines.filter(line -> line.contains(part)).findFirst().orElseThrow();
+    // The same reader every time: what it has buffered is not lost.
+    BufferedReader lines = process.errorReader(StandardCharsets.UTF_8);
+    String line = lines.readLine();
+    while (line != null && !line.contains(part)) {
+      line = lines.readLine();
     }
-  }
-
-  private static Stream<String> lines(Process process) {
-    return new BufferedReader(process.errorReader(StandardCharsets.UTF_8)).lines();
+    return Objects.requireNonNull(line, () -> "no line says " + part);
   }
 }

@@ -39,14 +39,16 @@ class RawCopyTest {
 
   @ParameterizedTest
   @CsvSource({
-    "WRITE,false,65536,16",
-    "WRITE,true,65536,16",
-    "READ,false,65536,16",
-    "READ,true,65536,16",
-    "WRITE,true,1,1",
-    "READ,false,3,5"
+    "WRITE,BLOCKING,65536,16",
+    "WRITE,SPINNING,65536,16",
+    "READ,BLOCKING,65536,16",
+    "READ,SPINNING,65536,16",
+    "WRITE,SPINNING,1,1",
+    "READ,BLOCKING,3,5",
+    "WRITE,BLOCKING,100000,10",
+    "READ,SPINNING,3000,300"
   })
-  void movesEveryByteOfItsShapeAndNoOther(Mode mode, boolean spinning, long size, int numIovs)
+  void movesEveryByteOfItsShapeAndNoOther(Mode mode, Variant variant, long size, int numIovs)
       throws Exception {
     Shape shape = new Shape(size, numIovs);
     Footprint source = mode == Mode.WRITE ? here : there;
@@ -56,7 +58,7 @@ class RawCopyTest {
     try (RawCopy copy = connect(server.token())) {
       moved.fill(source);
       untouched.fill(destination);
-      long nanos = copy.side(shape, mode, spinning).run(3);
+      long nanos = copy.side(shape, mode, variant).run(3);
       assertThat(nanos).isPositive();
     }
     assertThat(moved.firstWrong(destination.first(shape.totalBytes()))).isNull();
@@ -72,9 +74,9 @@ class RawCopyTest {
   void changesShapeAndWayOnOneConnection() throws Exception {
     try (RawCopy copy = connect(server.token())) {
       for (int numIovs = 1; numIovs <= 4; numIovs++) {
-        for (boolean spinning : new boolean[] {false, true}) {
+        for (Variant variant : Variant.values()) {
           for (Mode mode : Mode.values()) {
-            assertThat(copy.side(new Shape(5000, numIovs), mode, spinning).run(2)).isPositive();
+            assertThat(copy.side(new Shape(5000, numIovs), mode, variant).run(2)).isPositive();
           }
         }
       }
@@ -86,7 +88,7 @@ class RawCopyTest {
   void servesTheNextAfterOneHasLeft() throws Exception {
     for (int i = 0; i < 3; i++) {
       try (RawCopy copy = connect(server.token())) {
-        assertThat(copy.side(new Shape(100, 1), Mode.WRITE, false).run(1)).isPositive();
+        assertThat(copy.side(new Shape(100, 1), Mode.WRITE, Variant.BLOCKING).run(1)).isPositive();
       }
     }
   }
@@ -97,8 +99,11 @@ class RawCopyTest {
     untouched.fill(there);
     new BytePattern(1).fill(here);
     try (RawCopy copy = connect(server.token() + 1)) {
-      Side side = copy.side(new Shape(100, 1), Mode.WRITE, false);
-      assertThatThrownBy(() -> side.run(1)).isInstanceOf(IOException.class);
+      Side side = copy.side(new Shape(100, 1), Mode.WRITE, Variant.BLOCKING);
+      assertThatThrownBy(() -> side.run(1))
+          .isInstanceOf(ToolException.class)
+          .hasMessageContaining("raw socket copy broke: ")
+          .hasMessageContaining("peer: ");
     }
     assertThat(untouched.firstWrong(there)).isNull();
   }
@@ -108,8 +113,11 @@ class RawCopyTest {
     Footprint more = Footprint.of(ByteBuffer.allocateDirect(CAPACITY + 1));
     InetSocketAddress address = address();
     try (RawCopy copy = RawCopy.connect(address, server.token(), more)) {
-      Side side = copy.side(new Shape(CAPACITY + 1, 1), Mode.READ, false);
-      assertThatThrownBy(() -> side.run(1)).isInstanceOf(IOException.class);
+      Side side = copy.side(new Shape(CAPACITY + 1, 1), Mode.READ, Variant.BLOCKING);
+      assertThatThrownBy(() -> side.run(1))
+          .isInstanceOf(ToolException.class)
+          .hasMessageContaining("raw socket copy broke: ")
+          .hasMessageContaining("peer: ");
     }
   }
 
@@ -117,10 +125,13 @@ class RawCopyTest {
   void closingEndsThePeersCopyAndTheThread() throws Exception {
     Thread thread = serverThread();
     try (RawCopy copy = connect(server.token())) {
-      Side side = copy.side(new Shape(100, 1), Mode.WRITE, false);
+      Side side = copy.side(new Shape(100, 1), Mode.WRITE, Variant.BLOCKING);
       side.run(1);
       server.close();
-      assertThatThrownBy(() -> side.run(1)).isInstanceOf(IOException.class);
+      assertThatThrownBy(() -> side.run(1))
+          .isInstanceOf(ToolException.class)
+          .hasMessageContaining("raw socket copy broke: ")
+          .hasMessageContaining("peer: ");
     }
     thread.join(5000);
     assertThat(thread.isAlive()).isFalse();

@@ -61,6 +61,9 @@ class ReportTest {
     assertThat(root.get("simulated").isBoolean()).isTrue();
     assertThat(root.get("mode").asText()).isEqualTo("read");
     assertThat(root.get("limit").get("name").asText()).isEqualTo("raw, \"socket\" copy");
+    assertThat(names(root.get("limit"))).containsExactly("name", "variant");
+    assertThat(root.get("limit").get("variant")).hasSize(1);
+    assertThat(root.get("limit").get("variant").get(0).asText()).isEqualTo("spinning");
     assertThat(root.get("rows")).hasSize(1);
     JsonNode row = root.get("rows").get(0);
     assertThat(names(row))
@@ -102,8 +105,8 @@ class ReportTest {
                 + "gb_s_max,limit_gb_s,share_of_limit,us_p50,us_p99");
     assertThat(lines().get(1))
         .isEqualTo(
-            "1.2,tcp,false,read,\"raw, \"\"socket\"\" copy\",64,1,64,16,5.250000,4.000000,6.500000,"
-                + "6.000000,0.875556,123.456000,234.500000");
+            "1.2,tcp,false,read,\"raw, \"\"socket\"\" copy\",64,1,64,16,5.250000000,4.000000000,6.500000000,"
+                + "6.000000000,0.875556,123.456,234.500");
   }
 
   @Test
@@ -139,7 +142,8 @@ class ReportTest {
   }
 
   private static Row row(long size, int numIovs) {
-    return new Row(new Shape(size, numIovs), 16, 5.25, 4, 6.5, 6, 0.8755556, 123.456, 234.5);
+    return new Row(
+        new Shape(size, numIovs), Variant.SPINNING, 16, 5.25, 4, 6.5, 6, 0.8755556, 123.456, 234.5);
   }
 
   private static List<String> names(JsonNode node) {
