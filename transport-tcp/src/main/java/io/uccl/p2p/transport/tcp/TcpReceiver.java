@@ -142,6 +142,7 @@ final class TcpReceiver {
     scatter[1] = staging;
     boolean whole = to.remaining() == payloadLeft;
     long read = socket.read(scatter, 0, whole ? 2 : 1);
+    scatter[0] = staging;
     int placed = to.position() - before;
     payloadLeft -= placed;
     targetOffset += placed;
