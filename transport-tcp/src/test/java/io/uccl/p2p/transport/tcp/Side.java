@@ -145,7 +145,7 @@ final class Side implements AutoCloseable {
       field.setAccessible(true);
       return field.get(object);
     } catch (ReflectiveOperationException e) {
-      throw new AssertionError(e);
+      throw new LinkageError("no field " + name, e);
     }
   }
 

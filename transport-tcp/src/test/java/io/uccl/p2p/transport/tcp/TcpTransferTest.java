@@ -237,8 +237,8 @@ class TcpTransferTest {
           FifoDescriptor.of(address, 1L << 20, 0, rid, idx, key, right.own1(), right.own2());
       for (int opcode : new int[] {OpBuffer.WRITE, OpBuffer.READ}) {
         boolean allowed =
-            wrong.equals("READ_ONLY") && opcode == OpBuffer.READ
-                || wrong.equals("WRITE_ONLY") && opcode == OpBuffer.WRITE;
+            (wrong.equals("READ_ONLY") && opcode == OpBuffer.READ)
+                || (wrong.equals("WRITE_ONLY") && opcode == OpBuffer.WRITE);
         for (int size : new int[] {1, 16384, 1 << 20}) {
           // The last byte of the range: one byte too far where only the length is wrong.
           long at = wrong.equals("LENGTH") ? (1 << 20) - size : 0;
