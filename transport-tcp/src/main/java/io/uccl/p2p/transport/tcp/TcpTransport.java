@@ -71,6 +71,7 @@ final class TcpTransport implements Transport {
   private @Nullable CompletionBuffer completions;
   private boolean moved;
   private int untilSelect;
+  private volatile boolean woken;
   private boolean closed;
 
   private TcpTransport(
@@ -173,7 +174,7 @@ final class TcpTransport implements Transport {
     // What waits for a time of its own is looked at by the next poll.
     long most = acceptPaused || !greetings.isEmpty() ? Math.min(nanos, PAUSE_NANOS) : nanos;
     try {
-      if (unfinished) {
+      if (unfinished || woken) {
         return;
       }
       selector.select(onWoken, Math.max(1, TimeUnit.NANOSECONDS.toMillis(most)));
@@ -181,6 +182,7 @@ final class TcpTransport implements Transport {
     } catch (IOException e) {
       throw selectorFailed(e);
     } finally {
+      woken = false;
       for (int n = scheduled.size(); n > 0; n--) {
         TcpChannel channel = scheduled.removeFirst();
         channel.awaitOutput(false);
@@ -191,6 +193,8 @@ final class TcpTransport implements Transport {
 
   @Override
   public void wakeup() {
+    // The selector alone would forget it in a selectNow of a poll that comes first.
+    woken = true;
     selector.wakeup();
   }
 
