@@ -30,7 +30,8 @@ public interface Channel {
 
   /**
    * Closes it. What is outstanding is reported as failed with {@link
-   * io.uccl.p2p.ResourceClosedException}; that it is closed is not reported. Idempotent.
+   * io.uccl.p2p.ResourceClosedException}; that it is closed is not reported. Does nothing to a
+   * channel that has failed: its operations are reported with that failure. Idempotent.
    */
   void close();
 }

@@ -66,7 +66,7 @@ public final class CompletionBuffer {
     channels.add(new ChannelEvent(channel, null));
   }
 
-  /** Reports that a channel failed, once, before its outstanding operations are reported. */
+  /** Reports that a channel failed: once, and no later than any of its outstanding operations. */
   public void failed(Channel channel, P2pException failure) {
     channels.add(new ChannelEvent(channel, failure));
   }

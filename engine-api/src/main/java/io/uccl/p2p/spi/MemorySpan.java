@@ -98,7 +98,10 @@ public final class MemorySpan {
     return windows[index];
   }
 
-  /** Index of the window that holds the piece that starts at an offset. */
+  /**
+   * Index of the window that holds the piece that starts at an offset. The piece has a byte: an
+   * empty one at the end of the memory may be in no window.
+   */
   public static int windowOf(long offset) {
     return (int) (offset >>> WINDOW_SHIFT);
   }

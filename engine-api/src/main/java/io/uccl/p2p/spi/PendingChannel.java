@@ -10,7 +10,7 @@ public interface PendingChannel {
 
   /**
    * Goes on with the other side's parameters. The channel is reported to {@link Transport#poll} as
-   * ready or as failed, later.
+   * ready or as failed, later. Called once at most, and not after {@link #abort}.
    *
    * @param remote the other side's {@link #parameters()}, unchecked: anything may have sent them
    * @throws HandshakeException if they make no sense; the pending channel is aborted then

@@ -11,7 +11,10 @@ import io.uccl.p2p.RegistrationException;
  * nothing.
  *
  * <p><b>Errors.</b> No method may throw anything that it does not declare. What goes wrong later
- * comes back through {@link #poll}.
+ * comes back through {@link #poll}. A transport that cannot go on at all throws from {@code poll},
+ * never from {@link #block}: the engine then fails every connection and can only be closed. After
+ * {@link #close} nothing is called but {@code wakeup}, {@code close}, and {@link
+ * RegisteredMemory#describe} by a thread that comes late.
  */
 public interface Transport extends AutoCloseable {
 

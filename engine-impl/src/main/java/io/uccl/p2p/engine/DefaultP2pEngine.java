@@ -587,7 +587,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   private void expireSetups(long now) {
     List<ConnectionSetup> late = null;
-    for (ConnectionSetup setup : setups) {
+    // By index, as in hasDeadlines: this runs a hundred times a second.
+    for (int i = 0; i < setups.size(); i++) {
+      ConnectionSetup setup = setups.get(i);
       if (setup.isUnderWay() && setup.isIncoming() && now - setup.since() > HANDSHAKE_NANOS) {
         late = late == null ? new ArrayList<>() : late;
         late.add(setup);

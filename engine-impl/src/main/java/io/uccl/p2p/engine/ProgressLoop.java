@@ -96,7 +96,7 @@ final class ProgressLoop {
     } else if (blocked) {
       work.wakeup();
     } else if (ended) {
-      executeSubmissions();
+      executeAfterEnd();
     }
   }
 
@@ -217,10 +217,15 @@ final class ProgressLoop {
    */
   void end() {
     ended = true;
+    executeAfterEnd();
+  }
+
+  // There is no owner any more, so whoever submits late takes turns by a lock.
+  private synchronized void executeAfterEnd() {
     executeSubmissions();
   }
 
-  /** Executes what was submitted; only for the owner, and for anybody after the end. */
+  /** Executes what was submitted; only for the owner. */
   boolean executeSubmissions() {
     Submission reversed = submissions.getAndSet(null);
     if (reversed == null) {
@@ -274,11 +279,15 @@ final class ProgressLoop {
       boolean moved = work.drive();
       return moved || always;
     } catch (RuntimeException e) {
-      broken = true;
-      LOG.error("progress of the transport failed; the engine can only be closed", e);
-      work.broken(e);
+      breakDown(e);
       return always;
     }
+  }
+
+  private void breakDown(RuntimeException cause) {
+    broken = true;
+    LOG.error("progress of the transport failed; the engine can only be closed", cause);
+    work.broken(cause);
   }
 
   private void driveFor(Awaited awaited, boolean bounded, long deadline) {
@@ -307,9 +316,17 @@ final class ProgressLoop {
   private void block(long nanos) {
     blocked = true;
     try {
-      if (submissions.get() == null && !stopped) {
+      boolean wanted = Thread.currentThread() == thread && callers.get() > 0;
+      if (submissions.get() != null || stopped || wanted) {
+        return;
+      }
+      if (broken) {
+        LockSupport.parkNanos(this, LEASE_NANOS);
+      } else {
         work.block(nanos);
       }
+    } catch (RuntimeException e) {
+      breakDown(e);
     } finally {
       blocked = false;
     }
@@ -368,20 +385,9 @@ final class ProgressLoop {
       } else if (System.nanoTime() - idleSince < SPIN_NANOS) {
         Thread.onSpinWait();
       } else {
-        blockAsProgressThread();
+        block(Long.MAX_VALUE);
         idleSince = System.nanoTime();
       }
-    }
-  }
-
-  private void blockAsProgressThread() {
-    blocked = true;
-    try {
-      if (submissions.get() == null && callers.get() == 0 && !stopped) {
-        work.block(Long.MAX_VALUE);
-      }
-    } finally {
-      blocked = false;
     }
   }
 

@@ -210,13 +210,19 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
     transport.schedule(this);
   }
 
-  void endBecause(IOException cause) {
+  void endBecause(Exception cause) {
     String what = cause.getMessage() == null ? cause.toString() : cause.getMessage();
     end(
         state == State.OPENING
             ? new PeerUnreachableException(
-                "the data connection could not be made: " + what, detail(), cause)
-            : new PeerLostException("the data connection broke: " + what, detail(), cause));
+                "the data connection could not be made: " + what,
+                detail()
+                    .withRemedy("Check that nothing filters the peer's data port, and its address"),
+                cause)
+            : new PeerLostException(
+                "the data connection broke: " + what,
+                detail().withRemedy("See whether the peer still runs, and connect again"),
+                cause));
   }
 
   /** Lets go of a region that is being closed. */
@@ -334,7 +340,7 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
   private void onWrite(TcpReceiver from, ByteBuffer header, int at) throws IOException {
     long length = TcpFrame.length(header, at);
     long offset = TcpFrame.offset(header, at);
-    if (offset < 0 || framePayload > length - offset) {
+    if (length < 0 || offset < 0 || framePayload > length - offset) {
       throw broken("a piece of " + framePayload + " bytes at " + offset + " of " + length);
     }
     long address = TcpFrame.address(header, at);
@@ -400,12 +406,8 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
       throw broken("an acknowledgement with a payload");
     }
     TcpOperation operation = own(frameId, null);
-    boolean write = operation.kind == TcpOperation.Kind.WRITE;
-    if (frameStatus == TcpFrame.STATUS_OK && (!write || operation.moved != operation.length)) {
-      throw broken("an acknowledgement of what was not finished");
-    }
-    if (frameStatus != TcpFrame.STATUS_OK && write && operation.moved != operation.length) {
-      throw broken("a refusal of what was not finished");
+    if (frameStatus == TcpFrame.STATUS_OK && operation.kind != TcpOperation.Kind.WRITE) {
+      throw broken("an acknowledgement of a read");
     }
     long id = operation.id;
     free(operation);
@@ -414,7 +416,9 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
     } else {
       completions.failed(
           id,
-          new RemoteAccessException(TcpFrame.describeStatus(frameStatus), detail()),
+          new RemoteAccessException(
+              TcpFrame.describeStatus(frameStatus),
+              detail().withRemedy(TcpFrame.remedyFor(frameStatus))),
           BufferState.FREE);
     }
   }
@@ -426,6 +430,10 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
       if (operation.isActive()
           && operation.wireId() == wireId
           && (kind == null || operation.kind == kind)) {
+        if (!operation.framed) {
+          // It is still queued here: to end it now would leave a dead operation in the queue.
+          throw broken("an answer to operation " + Long.toHexString(wireId) + " ahead of its end");
+        }
         return operation;
       }
     }
@@ -523,6 +531,7 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
           operation.rid,
           operation.idx,
           operation.key);
+      operation.framed = true;
       return true;
     }
     boolean reply = operation.kind == TcpOperation.Kind.REPLY;
@@ -550,6 +559,7 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
       sender.payload(memory, operation.localOffset + offset, payload);
     }
     operation.moved += payload;
+    operation.framed = last;
     return last;
   }
 

@@ -131,6 +131,15 @@ final class TcpFrame {
     return from.getLong(at + 56);
   }
 
+  /** What to do when an operation was refused, for people. */
+  static String remedyFor(int status) {
+    return switch (status) {
+      case STATUS_BOUNDS -> "Stay within the range that the peer advertised";
+      case STATUS_ACCESS -> "Have the peer register the region with the access that is needed";
+      default -> "Ask the peer for a new descriptor";
+    };
+  }
+
   /** Why an operation was refused, for people. */
   static String describeStatus(int status) {
     return switch (status) {

@@ -5,6 +5,7 @@ import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 
 /**
  * A registered region: its key, and buffers with positions of their own for the socket calls.
@@ -111,6 +112,15 @@ final class TcpMemory implements RegisteredMemory {
     views[MemorySpan.windowOf(offset)].give(view);
   }
 
+  /** Views that were acquired and not released yet. */
+  int viewsInUse() {
+    int inUse = 0;
+    for (ViewPool pool : views) {
+      inUse += pool.made - pool.count;
+    }
+    return inUse;
+  }
+
   @Override
   public String toString() {
     return "region " + name.rid();
@@ -122,18 +132,23 @@ final class TcpMemory implements RegisteredMemory {
     private final ByteBuffer window;
     private ByteBuffer[] free = new ByteBuffer[8];
     private int count;
+    private int made;
 
     ViewPool(ByteBuffer window) {
       this.window = window;
     }
 
     ByteBuffer take() {
-      return count > 0 ? free[--count] : window.duplicate();
+      if (count > 0) {
+        return free[--count];
+      }
+      made++;
+      return window.duplicate();
     }
 
     void give(ByteBuffer view) {
       if (count == free.length) {
-        free = java.util.Arrays.copyOf(free, 2 * count);
+        free = Arrays.copyOf(free, 2 * count);
       }
       free[count++] = view;
     }

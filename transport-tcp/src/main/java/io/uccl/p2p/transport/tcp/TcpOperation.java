@@ -35,6 +35,9 @@ final class TcpOperation {
   /** Bytes of it that are framed, or that have arrived. */
   long moved;
 
+  /** All of it that goes out is framed, so it is in no queue and the peer may answer. */
+  boolean framed;
+
   @Nullable TcpOperation next;
 
   TcpOperation(int slot) {
@@ -62,5 +65,6 @@ final class TcpOperation {
     kind = null;
     memory = null;
     moved = 0;
+    framed = false;
   }
 }

@@ -150,6 +150,7 @@ final class TcpReceiver {
     boolean whole = to.remaining() == payloadLeft;
     asked = to.remaining() + (whole ? TcpFrame.HEADER_BYTES : 0);
     long read = socket.read(scatter, 0, whole ? 2 : 1);
+    scatter[0] = staging;
     int placed = to.position() - before;
     payloadLeft -= placed;
     targetOffset += placed;

@@ -143,6 +143,8 @@ final class TcpSender {
     if (memory != null) {
       memory.release(offsets[entry], gather[entry]);
       memories[entry] = null;
+      // An idle sender must not keep the memory of a closed region mapped.
+      gather[entry] = slab;
     }
   }
 }

@@ -2,7 +2,6 @@ package io.uccl.p2p.transport.tcp;
 
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.FailureDetail;
-import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.Channel;
@@ -49,6 +48,9 @@ final class TcpTransport implements Transport {
   private static final int MAX_POLLED_DIRECTLY = 2;
   private static final int SELECT_EVERY = 64;
 
+  // How long a connection that cannot be accepted, mostly for want of a descriptor, waits.
+  private static final long PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
+
   private final Selector selector;
   private final ServerSocketChannel listener;
   private final InetSocketAddress address;
@@ -64,9 +66,12 @@ final class TcpTransport implements Transport {
 
   private final Consumer<SelectionKey> onSelected = this::selected;
   private final Consumer<SelectionKey> onWoken = TcpTransport::leaveToPoll;
+  private long acceptAgainAt;
+  private boolean acceptPaused;
   private @Nullable CompletionBuffer completions;
   private boolean moved;
   private int untilSelect;
+  private volatile boolean woken;
   private boolean closed;
 
   private TcpTransport(
@@ -138,6 +143,9 @@ final class TcpTransport implements Transport {
       }
       receive(into);
       greetings.expire();
+      if (acceptPaused && acceptAgainAt - System.nanoTime() <= 0) {
+        pauseAccepting(false);
+      }
       // What was received may have left something to send: acknowledgements, replies.
       for (int n = scheduled.size(); n > 0; n--) {
         advance(scheduled.removeFirst(), into);
@@ -163,15 +171,18 @@ final class TcpTransport implements Transport {
     for (int i = 0; i < channels.size() && !unfinished; i++) {
       unfinished = channels.get(i).hasStagedInput();
     }
+    // What waits for a time of its own is looked at by the next poll.
+    long most = acceptPaused || !greetings.isEmpty() ? Math.min(nanos, PAUSE_NANOS) : nanos;
     try {
-      if (unfinished) {
+      if (unfinished || woken) {
         return;
       }
-      selector.select(onWoken, Math.max(1, TimeUnit.NANOSECONDS.toMillis(nanos)));
+      selector.select(onWoken, Math.max(1, TimeUnit.NANOSECONDS.toMillis(most)));
       untilSelect = 0;
     } catch (IOException e) {
       throw selectorFailed(e);
     } finally {
+      woken = false;
       for (int n = scheduled.size(); n > 0; n--) {
         TcpChannel channel = scheduled.removeFirst();
         channel.awaitOutput(false);
@@ -182,6 +193,8 @@ final class TcpTransport implements Transport {
 
   @Override
   public void wakeup() {
+    // The selector alone would forget it in a selectNow of a poll that comes first.
+    woken = true;
     selector.wakeup();
   }
 
@@ -305,8 +318,21 @@ final class TcpTransport implements Transport {
         greetings.add(socket, socket.register(selector, SelectionKey.OP_READ));
       } catch (IOException e) {
         closeQuietly(socket, e);
+        if (socket == null) {
+          // The listener stays ready, so going on would spin.
+          acceptAgainAt = System.nanoTime() + PAUSE_NANOS;
+          pauseAccepting(true);
+        }
         return;
       }
+    }
+  }
+
+  private void pauseAccepting(boolean pause) {
+    SelectionKey key = listener.keyFor(selector);
+    if (key != null && key.isValid()) {
+      acceptPaused = pause;
+      key.interestOps(pause ? 0 : SelectionKey.OP_ACCEPT);
     }
   }
 
@@ -342,12 +368,9 @@ final class TcpTransport implements Transport {
         connected(channel, socket, key);
       }
     } catch (IOException | RuntimeException e) {
+      // Runtime exceptions: addresses that no socket can be connected to.
       closeQuietly(socket, e);
-      channel.end(
-          new PeerUnreachableException(
-              "the data connection could not be made: " + e.getMessage(),
-              FailureDetail.NONE.withTransport(TcpTransportProvider.NAME),
-              e));
+      channel.endBecause(e);
     }
   }
 
@@ -407,8 +430,18 @@ final class TcpTransport implements Transport {
       }
       used = true;
       TcpParameters peer = TcpParameters.decode(remote);
-      TcpChannel channel =
-          new TcpChannel(TcpTransport.this, peer.listener(), cookie, peer.cookie(), maxInflight);
+      TcpChannel channel;
+      try {
+        channel =
+            new TcpChannel(TcpTransport.this, peer.listener(), cookie, peer.cookie(), maxInflight);
+      } catch (OutOfMemoryError e) {
+        // Its buffers are off-heap: whoever makes connections without end meets that limit first.
+        throw new TransportException(
+            "there is no memory for another channel: " + e.getMessage(),
+            FailureDetail.remedy("Close connections, or raise -XX:MaxDirectMemorySize")
+                .withTransport(TcpTransportProvider.NAME),
+            e);
+      }
       channels.add(channel);
       if (role == ChannelRole.CONNECTOR) {
         connect(channel);
