@@ -1,5 +1,6 @@
 package io.uccl.p2p.cli;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.uccl.p2p.ConfigurationException;
@@ -10,8 +11,12 @@ import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.TransportUnavailableException;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -106,6 +111,30 @@ class MainTest {
     assertThat(code).isEqualTo(ExitCode.PEER_UNREACHABLE);
     assertThat(console.errLines().get(console.errLines().size() - 1)).contains("127.0.0.1:" + port);
     assertThat(console.out()).isEmpty();
+  }
+
+  @Test
+  void aPeerThatSpeaksAnotherProtocolIsFour() throws Exception {
+    try (ServerSocket stranger = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      CompletableFuture<Void> answered =
+          CompletableFuture.runAsync(
+              () -> {
+                try (Socket socket = stranger.accept()) {
+                  socket.getOutputStream().write("SSH-2.0-OpenSSH_9.2\r\n".getBytes(US_ASCII));
+                  // Until the tool has gone away.
+                  socket.getInputStream().transferTo(OutputStream.nullOutputStream());
+                } catch (IOException e) {
+                  // It may go away by a reset.
+                }
+              });
+      String peer = "127.0.0.1:" + stranger.getLocalPort();
+      int code = console.run("bench", "--role", "client", "--peer", peer);
+      assertThat(code).isEqualTo(ExitCode.PEER_UNREACHABLE);
+      assertThat(console.errLines()).hasSize(2);
+      assertThat(console.errLines().get(1)).startsWith("p2p: ").contains(peer, "another protocol");
+      assertThat(console.out()).isEmpty();
+      answered.get(10, TimeUnit.SECONDS);
+    }
   }
 
   @Test

@@ -106,6 +106,12 @@ class RawCopyTest {
           .hasMessageContaining("peer: ");
     }
     assertThat(untouched.firstWrong(there)).isNull();
+    try (RawCopy copy = connect(server.token())) {
+      copy.side(new Shape(100, 1), Mode.WRITE, Variant.BLOCKING).run(1);
+    }
+    assertThat(log)
+        .containsExactly(
+            "a connection to the port of the raw copy was ended: its order was refused");
   }
 
   @Test
