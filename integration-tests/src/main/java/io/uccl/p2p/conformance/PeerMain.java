@@ -211,6 +211,10 @@ public final class PeerMain {
   }
 
   private String close(String name) {
+    if (Integer.parseInt(name) <= lastName && !things.containsKey(name)) {
+      // Closed before, or with its engine.
+      return "";
+    }
     Object thing = thing(name);
     if (thing instanceof P2pEngine engine) {
       engine.close();
