@@ -39,6 +39,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.concurrent.BlockingQueue;
@@ -88,8 +89,7 @@ abstract class ConnectionRules extends Rules {
         remote.fill(-i);
         theirs.run(new RemoteConnection.Operation(true, remote, 0, here, 0, SIZE));
         Session.check("before this side accepted", local, -i);
-        Connection accepted = engine.accept(Limits.PATIENCE);
-        assertThat(accepted).isNotNull();
+        Connection accepted = Objects.requireNonNull(engine.accept(Limits.PATIENCE), "accepted");
         assertThat(accepted.remote()).isEqualTo(there.metadata());
         LocalRules.stillWorks(accepted, local, remote);
         theirs.close();

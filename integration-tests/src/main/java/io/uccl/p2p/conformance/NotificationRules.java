@@ -20,6 +20,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -168,8 +169,8 @@ abstract class NotificationRules extends Rules {
       secondBack.notifyPeer(Notification.of("second", new byte[0]));
       assertThat(take(session.engine()).from()).isSameAs(second);
       second.sendNotification(Notification.of("second", new byte[0]));
-      RemoteEngine.Taken taken = session.peer().take(Limits.PATIENCE);
-      assertThat(taken).isNotNull();
+      RemoteEngine.Taken taken =
+          Objects.requireNonNull(session.peer().take(Limits.PATIENCE), "taken");
       assertThat(taken.from()).isEqualTo(secondBack.name());
     }
   }
