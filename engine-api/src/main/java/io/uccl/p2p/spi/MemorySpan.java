@@ -50,8 +50,9 @@ public final class MemorySpan {
                   ? "is on the heap; use ByteBuffer.allocateDirect"
                   : buffer.isReadOnly() ? "is read-only" : "is empty"));
     }
+    ByteBuffer whole = buffer.duplicate().clear();
     return new MemorySpan(
-        address, buffer.capacity(), (offset, size) -> buffer.slice((int) offset, size));
+        address, whole.capacity(), (offset, size) -> whole.slice((int) offset, size));
   }
 
   /**

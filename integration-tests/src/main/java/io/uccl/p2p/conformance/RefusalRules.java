@@ -1,0 +1,320 @@
+package io.uccl.p2p.conformance;
+
+import static io.uccl.p2p.conformance.Session.failureOf;
+import static io.uccl.p2p.conformance.Session.fill;
+import static io.uccl.p2p.conformance.Session.finish;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import io.uccl.p2p.BufferState;
+import io.uccl.p2p.Connection;
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.PostResult;
+import io.uccl.p2p.RegionAccess;
+import io.uccl.p2p.RemoteAccessException;
+import io.uccl.p2p.Transfer;
+import io.uccl.p2p.TransferBatch;
+import io.uccl.p2p.TransferStatus;
+import io.uccl.p2p.spi.TransportCapabilities.Refusal;
+import io.uccl.p2p.spi.TransportCapabilities.TargetChecks;
+import java.nio.ByteBuffer;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Rules about what the target refuses: always a typed error, nothing written, and a way to go on.
+ */
+abstract class RefusalRules extends Rules {
+
+  private static final int SIZE = 20_000;
+  private static final long HERE = 404;
+  private static final long THERE = 505;
+
+  RefusalRules(TransportConformance kit) {
+    super(kit);
+  }
+
+  @Test
+  @DisplayName("R1 A closed region of the peer is out of reach")
+  void closedRegion() throws InterruptedException {
+    Assumptions.assumeTrue(
+        kit().capabilities().revokesOnClose(), "the transport does not revoke on close");
+    try (Session session = session()) {
+      RemoteRegion remote = session.remote(SIZE);
+      remote.fill(THERE);
+      FifoDescriptor there = remote.advertise();
+      remote.close();
+      refused(session, remote, "a closed region", there, true);
+      refused(session, remote, "a closed region", there, false);
+    }
+  }
+
+  @Test
+  @DisplayName("R2 A wrong key opens nothing")
+  void wrongKey() throws InterruptedException {
+    try (Session session = session()) {
+      RemoteRegion remote = session.remote(SIZE);
+      remote.fill(THERE);
+      FifoDescriptor right = remote.advertise();
+      FifoDescriptor wrong = kit().withWrongKey(right);
+      assertThat(wrong).isNotEqualTo(right);
+      refused(session, remote, "a wrong key", wrong, true);
+      refused(session, remote, "a wrong key", wrong, false);
+    }
+  }
+
+  @Test
+  @DisplayName("R3 Nothing beyond the bounds of a region can be reached, not even in part")
+  void outOfBounds() throws InterruptedException {
+    try (Session session = session()) {
+      RemoteRegion remote = session.remote(SIZE);
+      remote.fill(THERE);
+      FifoDescriptor right = remote.advertise();
+      long[][] ranges = {
+        {0, SIZE + 1}, {1, SIZE}, {SIZE, 1}, {-1, SIZE}, {-1, 1}, {SIZE + (1L << 32), 1}
+      };
+      for (long[] range : ranges) {
+        FifoDescriptor wrong = forged(right, range[0], range[1], right.rid(), right.idx());
+        String what = "a range of " + range[1] + " at " + range[0];
+        refused(session, remote, what, wrong, true);
+        refused(session, remote, what, wrong, false);
+      }
+    }
+  }
+
+  @Test
+  @DisplayName("R4 A descriptor of another life of the peer is refused on this side")
+  void otherLife() throws InterruptedException {
+    try (Session session = session()) {
+      RemoteRegion remote = session.remote(SIZE);
+      remote.fill(THERE);
+      FifoDescriptor right = remote.advertise();
+      FifoDescriptor wrong = forged(right, 0, SIZE, right.rid(), right.idx() ^ (1L << 40));
+      MemoryRegion local = session.local(SIZE);
+      Connection connection = session.connection();
+      assertThatExceptionOfType(RemoteAccessException.class)
+          .isThrownBy(() -> connection.write(local, 0, wrong));
+      assertThatExceptionOfType(RemoteAccessException.class)
+          .isThrownBy(() -> connection.read(local, 0, wrong));
+      try (TransferBatch batch = connection.newBatch(1)) {
+        assertThatExceptionOfType(RemoteAccessException.class)
+            .isThrownBy(() -> batch.write(local, 0, wrong, 0, SIZE));
+      }
+      // Another engine of the same process is another life, too.
+      try (RemoteEngine other = peer().open(config())) {
+        FifoDescriptor foreign = other.register(SIZE).advertise();
+        assertThatExceptionOfType(RemoteAccessException.class)
+            .isThrownBy(() -> connection.write(local, 0, foreign));
+      }
+      remote.check("nothing was written", THERE);
+      LocalRules.stillWorks(connection, local, remote);
+    }
+  }
+
+  @Test
+  @DisplayName("R5 A wrong region or epoch is refused, though address and key are right")
+  void wrongRegionOrEpoch() throws InterruptedException {
+    assumeAllIsChecked();
+    try (Session session = session()) {
+      RemoteRegion remote = session.remote(SIZE);
+      RemoteRegion other = session.remote(SIZE);
+      remote.fill(THERE);
+      other.fill(THERE);
+      FifoDescriptor right = remote.advertise();
+      int[] rids = {right.rid() + 1000, other.advertise().rid(), 0, -1};
+      for (int rid : rids) {
+        FifoDescriptor wrong = forged(right, 0, SIZE, rid, right.idx());
+        refused(session, remote, "region " + rid, wrong, true);
+        refused(session, remote, "region " + rid, wrong, false);
+      }
+      FifoDescriptor wrong = forged(right, 0, SIZE, right.rid(), right.idx() ^ 1);
+      refused(session, remote, "a wrong epoch", wrong, true);
+      refused(session, remote, "a wrong epoch", wrong, false);
+      other.check("nothing was written", THERE);
+    }
+  }
+
+  @Test
+  @DisplayName("R6 Only what a region's access allows is done")
+  void access() throws InterruptedException {
+    try (Session session = session()) {
+      RemoteRegion readable = session.peer().register(SIZE, RegionAccess.REMOTE_READ);
+      RemoteRegion writable = session.peer().register(SIZE, RegionAccess.REMOTE_WRITE);
+      readable.fill(THERE);
+      writable.fill(THERE);
+      refused(session, readable, "a write to readable memory", readable.advertise(), true);
+      refused(session, writable, "a read of writable memory", writable.advertise(), false);
+      // And what is allowed works.
+      Connection connection = session.connectAgain();
+      MemoryRegion local = session.local(SIZE);
+      finish(connection.read(local, 0, readable.advertise()));
+      Session.check("an allowed read", local, THERE);
+      fill(local, HERE);
+      finish(connection.write(local, 0, writable.advertise()));
+      writable.check("an allowed write", HERE);
+    }
+  }
+
+  @Test
+  @DisplayName("R7 Of a batch that holds something refused, the failure names that operation")
+  void refusedInABatch() throws InterruptedException {
+    try (Session session = session()) {
+      RemoteRegion good = session.remote(SIZE);
+      RemoteRegion bad = session.peer().register(SIZE, RegionAccess.REMOTE_READ);
+      bad.fill(THERE);
+      MemoryRegion local = session.local(SIZE);
+      fill(local, HERE);
+      FifoDescriptor there = good.advertise();
+      try (TransferBatch batch = session.connection().newBatch(10)) {
+        for (int i = 0; i < 10; i++) {
+          batch.write(local, i * 100L, i == 5 ? bad.advertise() : there, i * 100L, 100);
+        }
+        assertThat(batch.post()).isEqualTo(PostResult.POSTED);
+        P2pException failure = failureOf(batch);
+        assertThat(batch.status(5)).isEqualTo(TransferStatus.FAILED);
+        assertThat(batch.buffer()).isEqualTo(BufferState.FREE);
+        bad.check("nothing was written", THERE);
+        if (kit().capabilities().refusal() == Refusal.PER_OPERATION) {
+          assertThat(failure).isInstanceOf(RemoteAccessException.class);
+          assertThat(failure.detail().operation()).contains("write").contains("operation 5 of 10");
+          for (int i = 0; i < 10; i++) {
+            TransferStatus expected = i == 5 ? TransferStatus.FAILED : TransferStatus.DONE;
+            assertThat(batch.status(i)).as("operation %d", i).isEqualTo(expected);
+          }
+          good.check("what was good, before", 0, 500, HERE, 0);
+          good.check("what was good, after", 600, 400, HERE, 600);
+          good.check("the place of what was refused", 500, 100, 0, 0);
+        }
+      }
+    }
+  }
+
+  @Test
+  @DisplayName("R8 A large operation is refused whole, cut or not, and others go on meanwhile")
+  void largeRefusals() throws InterruptedException {
+    int size = 9_000_001;
+    try (Session whole = session();
+        Session cut = session(config().withMaxOperationBytes(1 << 20))) {
+      for (Session session : new Session[] {whole, cut}) {
+        RemoteRegion remote = session.peer().register(size, RegionAccess.REMOTE_READ);
+        remote.fill(THERE);
+        MemoryRegion local = session.local(size);
+        MemoryRegion other = session.local(SIZE);
+        RemoteRegion target = session.remote(SIZE);
+        fill(local, HERE);
+        fill(other, HERE);
+        FifoDescriptor there = target.advertise();
+        Connection connection = session.connection();
+        Transfer refused = connection.write(local, 0, remote.advertise());
+        Transfer meanwhile = connection.write(other, 0, there);
+        assertThat(failureOf(refused)).isInstanceOf(RemoteAccessException.class);
+        remote.check("nothing was written", THERE);
+        if (kit().capabilities().refusal() == Refusal.PER_OPERATION) {
+          finish(meanwhile);
+          target.check("the other operation", HERE);
+        }
+        usable(session, connection);
+      }
+    }
+  }
+
+  @Test
+  @DisplayName("R9 A failure names the transport, the peer, the operation and its range")
+  void failuresSayEverything() throws InterruptedException {
+    try (Session session = session()) {
+      RemoteRegion remote = session.remote(SIZE);
+      remote.fill(THERE);
+      FifoDescriptor wrong = kit().withWrongKey(remote.advertise());
+      MemoryRegion local = session.local(SIZE);
+      P2pException failure = failureOf(session.connection().write(local, 17, wrong, 5, 1234));
+      assertThat(failure.detail().transport()).isEqualTo(session.engine().transport().name());
+      assertThat(failure.detail().peer()).contains(session.peer().metadata().toString());
+      assertThat(failure.detail().operation()).contains("write").contains("1234");
+      assertThat(failure.detail().range()).contains(Long.toHexString(wrong.address() + 5));
+      assertThat(failure).hasMessageContaining("1234");
+    }
+  }
+
+  @Test
+  @DisplayName("R10 A descriptor of a closed region does not open its successor in the same memory")
+  void successorInTheSameMemory() throws InterruptedException {
+    assumeAllIsChecked();
+    TransportConformance.requireNativeMemory();
+    ByteBuffer memory = ByteBuffer.allocateDirect(SIZE);
+    try (Session session = session()) {
+      // The target is on this side.
+      RemoteConnection back = session.back();
+      RemoteRegion source = session.remote(SIZE);
+      source.fill(THERE);
+      MemoryRegion first = session.engine().register(memory);
+      FifoDescriptor stale = first.advertise();
+      first.close();
+      MemoryRegion second = session.engine().register(memory);
+      fill(second, HERE);
+      assertThat(second.address()).isEqualTo(stale.address());
+      assertThatExceptionOfType(PeerFailure.class)
+          .isThrownBy(
+              () -> back.run(new RemoteConnection.Operation(true, source, 0, stale, 0, SIZE)))
+          .satisfies(
+              each -> assertThat(each.type()).isEqualTo(RemoteAccessException.class.getName()));
+      Session.check("the successor", second, HERE);
+    }
+    assertThat(Pattern.mismatch(memory, HERE, 0)).isEqualTo(-1);
+  }
+
+  private void assumeAllIsChecked() {
+    Assumptions.assumeTrue(
+        kit().capabilities().targetChecks() == TargetChecks.ALL, "the NIC checks its key alone");
+  }
+
+  /** A descriptor of another range, region or epoch, with the key of a real one. */
+  private static FifoDescriptor forged(
+      FifoDescriptor right, long offset, long length, int rid, long idx) {
+    return FifoDescriptor.of(
+        right.address() + offset,
+        length,
+        right.rkey(),
+        rid,
+        idx,
+        right.own0(),
+        right.own1(),
+        right.own2());
+  }
+
+  /** Sees an operation refused, memory unchanged, and the way to go on. */
+  private void refused(
+      Session session, RemoteRegion remote, String what, FifoDescriptor wrong, boolean write)
+      throws InterruptedException {
+    Connection connection =
+        session.connection().isOpen() ? session.connection() : session.connectAgain();
+    MemoryRegion local = session.local((int) Math.max(wrong.length(), 1));
+    fill(local, HERE);
+    Transfer transfer =
+        write ? connection.write(local, 0, wrong) : connection.read(local, 0, wrong);
+    assertThat(failureOf(transfer))
+        .as("%s of %s", write ? "write" : "read", what)
+        .isInstanceOf(RemoteAccessException.class);
+    assertThat(transfer.buffer()).isEqualTo(BufferState.FREE);
+    remote.check(what, THERE);
+    Session.check(what, local, HERE);
+    local.close();
+    usable(session, connection);
+  }
+
+  /** After a refusal the connection, or a new one if refusals break it, works. */
+  private void usable(Session session, Connection connection) throws InterruptedException {
+    Connection next = connection;
+    if (kit().capabilities().refusal() == Refusal.BREAKS_CONNECTION) {
+      assertThat(connection.isOpen()).isFalse();
+      next = session.connectAgain();
+    }
+    MemoryRegion local = session.local(1000);
+    RemoteRegion remote = session.remote(1000);
+    LocalRules.stillWorks(next, local, remote);
+    local.close();
+    remote.close();
+  }
+}

@@ -1,0 +1,94 @@
+package io.uccl.p2p.allocation;
+
+import com.sun.management.ThreadMXBean;
+import io.uccl.p2p.Connection;
+import io.uccl.p2p.EngineConfig;
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.P2pEngine;
+import io.uccl.p2p.TransferBatch;
+import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.Map;
+
+/**
+ * Prints how many bytes all live threads of this JVM allocate while operations are posted and
+ * waited for. It holds both sides, so that the target's work counts too, and nothing but them.
+ */
+final class AllocationProbe {
+
+  private static final Duration DEADLINE = Duration.ofSeconds(60);
+  private static final int BATCH = 16;
+
+  private AllocationProbe() {}
+
+  public static void main(String[] args) throws InterruptedException {
+    String mode = args[0];
+    int size = Integer.parseInt(args[1]);
+    int operations = Integer.parseInt(args[2]);
+    int rounds = Integer.parseInt(args[3]);
+    EngineConfig config = EngineConfig.of(Map.of("UCCL_SOCKET_IFNAME", "lo")).withTransport("tcp");
+    try (P2pEngine here = P2pEngine.open(config);
+        P2pEngine there = P2pEngine.open(config)) {
+      MemoryRegion local = here.register(ByteBuffer.allocateDirect(BATCH * size));
+      MemoryRegion remote = there.register(ByteBuffer.allocateDirect(BATCH * size));
+      FifoDescriptor descriptor = remote.advertise();
+      Connection peer = here.connect(there.metadata(), DEADLINE);
+      try (TransferBatch single = peer.newBatch(1);
+          TransferBatch batch = peer.newBatch(BATCH)) {
+        fill(single, 1, mode, local, descriptor, size);
+        fill(batch, BATCH, mode, local, descriptor, size);
+        // Warmed up until the compiled code is in place and every pool has its size.
+        run(single, batch, Math.max(operations / 4, 2000));
+        long least = Long.MAX_VALUE;
+        for (int round = 0; round < rounds; round++) {
+          long counting = -allocated() + allocated();
+          long before = allocated();
+          run(single, batch, operations);
+          least = Math.min(least, allocated() - before - counting);
+        }
+        System.out.println(least);
+      }
+    }
+  }
+
+  private static void fill(
+      TransferBatch batch,
+      int count,
+      String mode,
+      MemoryRegion local,
+      FifoDescriptor remote,
+      int size) {
+    for (int i = 0; i < count; i++) {
+      long offset = (long) i * size;
+      if (mode.equals("write")) {
+        batch.write(local, offset, remote, offset, size);
+      } else {
+        batch.read(local, offset, remote, offset, size);
+      }
+    }
+  }
+
+  /** Half of the operations one by one, half of them in batches, deadlines armed. */
+  private static void run(TransferBatch single, TransferBatch batch, int operations)
+      throws InterruptedException {
+    for (int i = 0; i < operations / 2; i++) {
+      single.post(DEADLINE);
+      single.await();
+    }
+    for (int i = 0; i < operations / 2 / BATCH; i++) {
+      batch.post(DEADLINE);
+      batch.await();
+    }
+  }
+
+  private static long allocated() {
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long sum = 0;
+    for (long bytes : threads.getThreadAllocatedBytes(threads.getAllThreadIds())) {
+      sum += Math.max(0, bytes);
+    }
+    return sum;
+  }
+}
