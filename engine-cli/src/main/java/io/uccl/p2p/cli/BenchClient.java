@@ -7,7 +7,6 @@ import io.uccl.p2p.P2pEngine;
 import io.uccl.p2p.cli.BenchMessage.Invitation;
 import java.io.IOException;
 import java.net.InetSocketAddress;
-import java.util.List;
 import org.HdrHistogram.Histogram;
 import org.jspecify.annotations.Nullable;
 
@@ -67,30 +66,29 @@ final class BenchClient {
         new EngineCalls(
             server, local, remote, shape, options.mode, options.asyncApi, inParts, checker)) {
       progress.show(what + ": warming up");
-      RowMeter.Limit better =
-          meter.better(
-              calls,
-              limit.side(shape, options.mode, Variant.BLOCKING),
-              limit.side(shape, options.mode, Variant.SPINNING));
+      Side blocking = limit.side(shape, options.mode, Variant.BLOCKING);
+      Side spinning = limit.side(shape, options.mode, Variant.SPINNING);
+      meter.warmUp(calls, blocking, spinning);
       calls.forget();
-      List<Row.Pair> pairs =
+      RowMeter.Measured measured =
           meter.measure(
               calls,
-              better.side(),
+              blocking,
+              spinning,
               pair -> progress.show(what + ": pair " + pair + " of " + options.pairs));
       progress.clear();
-      report.row(row(shape, better.variant(), pairs, calls.latencies()), calls);
+      report.row(row(shape, measured, calls.latencies()), calls);
     } finally {
       progress.clear();
     }
   }
 
-  private Row row(Shape shape, Variant variant, List<Row.Pair> pairs, Histogram nanos) {
+  private Row row(Shape shape, RowMeter.Measured measured, Histogram nanos) {
     return Row.of(
         shape,
-        variant,
+        measured.variant(),
         options.iters,
-        pairs,
+        measured.pairs(),
         nanos.getValueAtPercentile(50) / 1e3,
         nanos.getValueAtPercentile(99) / 1e3);
   }

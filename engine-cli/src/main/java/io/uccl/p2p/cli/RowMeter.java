@@ -6,14 +6,17 @@ import java.util.List;
 import java.util.function.IntConsumer;
 
 /**
- * Measures a row: warms both sides up, picks the better raw copy, then measures pairs.
+ * Measures a row: warms up the engine and both variants of the raw copy, then measures all three in
+ * turn, and takes the better variant as the limit.
+ *
+ * <p>The variant is chosen by all that was measured and not by a trial before: on a machine that
+ * others use too, what a short trial says is often wrong a moment later.
  *
  * <p>One meter for all rows of a run: the first row warms up for longer, because in both processes
  * the code of both sides is not compiled yet.
  */
 final class RowMeter {
 
-  private static final int TRIALS = 5;
   private static final double FIRST_WARM_UP_SECONDS = 0.5;
   private static final int WALL_TIMES = 3;
 
@@ -35,54 +38,56 @@ final class RowMeter {
     this.iters = iters;
   }
 
-  /**
-   * Runs the engine and both raw copies until they are warm, and tells the faster of the copies by
-   * the medians of trials in turn, which together take twice a side's time.
-   */
-  Limit better(Side engine, Side blocking, Side spinning) throws IOException, InterruptedException {
+  /** Runs each side for a while, one call and more. */
+  void warmUp(Side... sides) throws IOException, InterruptedException {
     double warm = first ? Math.max(FIRST_WARM_UP_SECONDS, seconds) : seconds / 2;
     first = false;
-    warmUp(engine, warm);
-    int calls = callsOfATrial(warmUp(blocking, warm), warmUp(spinning, warm));
-    double[] ones = new double[TRIALS];
-    double[] others = new double[TRIALS];
-    for (int i = 0; i < TRIALS; i++) {
-      ones[i] = Sample.take(blocking, calls, seconds / TRIALS).gigabytesPerSecond(1);
-      others[i] = Sample.take(spinning, calls, seconds / TRIALS).gigabytesPerSecond(1);
+    for (Side side : sides) {
+      // What lies between the calls, such as a check of every byte, may take many times longer.
+      Sample.take(side, 1, warm, WALL_TIMES * warm);
     }
-    return Median.of(ones) >= Median.of(others)
-        ? new Limit(blocking, Variant.BLOCKING)
-        : new Limit(spinning, Variant.SPINNING);
-  }
-
-  // What lies between the calls, such as a check of every byte, may take many times longer.
-  private static Sample warmUp(Side side, double seconds) throws IOException, InterruptedException {
-    return Sample.take(side, 1, seconds, WALL_TIMES * seconds);
-  }
-
-  // As in a pair, but so that calls which take long do not make a trial many times longer.
-  private int callsOfATrial(Sample one, Sample other) {
-    double nanos = (double) (one.nanos() + other.nanos()) / (one.calls() + other.calls());
-    return (int) Math.max(1, Math.min(iters, seconds / TRIALS * 1e9 / Math.max(1, nanos)));
   }
 
   /**
-   * Measures both sides in turn; who is first alternates, so that a drift hits both.
+   * Measures the three sides in turn. Who is first changes from pair to pair, so that a drift of
+   * the machine hits all of them, and each comes after each.
    *
    * @param progress takes the number of the pair that begins, from 1 on
    */
-  List<Row.Pair> measure(Side engine, Side limit, IntConsumer progress)
+  Measured measure(Side engine, Side blocking, Side spinning, IntConsumer progress)
       throws IOException, InterruptedException {
-    List<Row.Pair> measured = new ArrayList<>();
-    for (int i = 0; i < pairs; i++) {
-      progress.accept(i + 1);
-      Sample first = Sample.take(i % 2 == 0 ? engine : limit, iters, seconds);
-      Sample second = Sample.take(i % 2 == 0 ? limit : engine, iters, seconds);
-      measured.add(i % 2 == 0 ? new Row.Pair(first, second) : new Row.Pair(second, first));
+    List<Side> sides = List.of(engine, blocking, spinning);
+    List<Sample[]> rounds = new ArrayList<>();
+    for (int pair = 0; pair < pairs; pair++) {
+      progress.accept(pair + 1);
+      Sample[] round = new Sample[sides.size()];
+      for (int place = 0; place < round.length; place++) {
+        int side = turn(pair, place, round.length);
+        round[side] = Sample.take(sides.get(side), iters, seconds);
+      }
+      rounds.add(round);
     }
-    return measured;
+    boolean blockingIsBetter = medianRate(rounds, 1) >= medianRate(rounds, 2);
+    int limit = blockingIsBetter ? 1 : 2;
+    return new Measured(
+        rounds.stream().map(round -> new Row.Pair(round[0], round[limit])).toList(),
+        blockingIsBetter ? Variant.BLOCKING : Variant.SPINNING);
   }
 
-  /** The raw copy that a row is measured against. */
-  record Limit(Side side, Variant variant) {}
+  // Forwards from the pair's number on, and backwards in every other pair.
+  private static int turn(int pair, int place, int count) {
+    return Math.floorMod(pair % 2 == 0 ? pair + place : pair - place, count);
+  }
+
+  private static double medianRate(List<Sample[]> rounds, int side) {
+    return Median.of(
+        rounds.stream().mapToDouble(round -> round[side].gigabytesPerSecond(1)).toArray());
+  }
+
+  /**
+   * What came of it.
+   *
+   * @param variant of the raw copy in the pairs
+   */
+  record Measured(List<Row.Pair> pairs, Variant variant) {}
 }

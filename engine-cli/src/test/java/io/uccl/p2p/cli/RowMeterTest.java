@@ -28,65 +28,69 @@ class RowMeterTest {
   }
 
   @Test
-  void measuresPairsInTurnAndCountsThem() throws Exception {
+  void measuresInTurnAndCountsThePairs() throws Exception {
     List<String> order = new ArrayList<>();
     List<Integer> progress = new ArrayList<>();
-    List<Row.Pair> pairs =
-        new RowMeter(3, 0.001, 2)
-            .measure(recording(order, "engine", 3), recording(order, "limit", 5), progress::add);
-    assertThat(order).containsExactly("engine", "limit", "limit", "engine", "engine", "limit");
-    assertThat(progress).containsExactly(1, 2, 3);
-    assertThat(pairs)
+    RowMeter.Measured measured =
+        new RowMeter(6, 0.001, 2)
+            .measure(
+                recording(order, "engine", 3),
+                recording(order, "blocking", 5),
+                recording(order, "spinning", 6),
+                progress::add);
+    List<String> rounds = new ArrayList<>();
+    for (int i = 0; i < order.size(); i += 3) {
+      rounds.add(String.join(" ", order.subList(i, i + 3)));
+    }
+    // All the orders that there are, each once.
+    assertThat(rounds)
+        .containsExactly(
+            "engine blocking spinning",
+            "blocking engine spinning",
+            "spinning engine blocking",
+            "engine spinning blocking",
+            "blocking spinning engine",
+            "spinning blocking engine");
+    assertThat(progress).containsExactly(1, 2, 3, 4, 5, 6);
+    assertThat(measured.pairs())
         .containsOnly(new Row.Pair(new Sample(2, 6_000_000), new Sample(2, 10_000_000)))
-        .hasSize(3);
+        .hasSize(6);
   }
 
   @Test
-  void takesTheFasterRawCopyWhateverItsPlace() throws Exception {
-    Side engine = calls -> calls * 1_000_000L;
+  void theLimitIsTheFasterRawCopyWhateverItsPlace() throws Exception {
+    Side engine = calls -> calls * 4_000_000L;
     Side slow = calls -> calls * 2_000_000L;
     Side fast = calls -> calls * 1_000_000L;
-    RowMeter meter = new RowMeter(1, 0.01, 1);
-    assertThat(meter.better(engine, slow, fast))
-        .isEqualTo(new RowMeter.Limit(fast, Variant.SPINNING));
-    assertThat(meter.better(engine, fast, slow))
-        .isEqualTo(new RowMeter.Limit(fast, Variant.BLOCKING));
+    Row.Pair pair = new Row.Pair(new Sample(1, 4_000_000), new Sample(1, 1_000_000));
+    RowMeter meter = new RowMeter(2, 0.001, 1);
+    assertThat(meter.measure(engine, slow, fast, n -> {}))
+        .isEqualTo(new RowMeter.Measured(List.of(pair, pair), Variant.SPINNING));
+    assertThat(meter.measure(engine, fast, slow, n -> {}))
+        .isEqualTo(new RowMeter.Measured(List.of(pair, pair), Variant.BLOCKING));
   }
 
   @Test
-  void oneSlowTrialDoesNotDecide() throws Exception {
-    // Every seventh run is ten times slower; the other side is always a bit slower.
+  void oneSlowPairDoesNotDecide() throws Exception {
+    // One in three of its runs is ten times slower; the other side is always a bit slower.
     AtomicInteger runs = new AtomicInteger();
-    Side jumpy = calls -> calls * (runs.getAndIncrement() % 7 == 6 ? 100_000_000L : 10_000_000L);
+    Side jumpy = calls -> calls * (runs.getAndIncrement() % 3 == 1 ? 100_000_000L : 10_000_000L);
     Side steady = calls -> calls * 12_000_000L;
-    RowMeter meter = new RowMeter(1, 0.1, 1);
-    assertThat(meter.better(steady, jumpy, steady).variant()).isEqualTo(Variant.BLOCKING);
+    RowMeter meter = new RowMeter(3, 0.001, 1);
+    assertThat(meter.measure(steady, jumpy, steady, n -> {}).variant()).isEqualTo(Variant.BLOCKING);
   }
 
   @Test
   void warmsUpForLongerInTheFirstRow() throws Exception {
     Recorded engine = new Recorded(1_000_000);
-    Recorded blocking = new Recorded(2_000_000);
-    Recorded spinning = new Recorded(3_000_000);
+    Recorded copy = new Recorded(2_000_000);
     RowMeter meter = new RowMeter(1, 0.1, 16);
-    meter.better(engine, blocking, spinning);
+    meter.warmUp(engine, copy);
     assertThat(engine.nanos).isEqualTo(500_000_000);
-    assertThat(blocking.nanos).isGreaterThanOrEqualTo(600_000_000);
-    assertThat(spinning.nanos).isGreaterThanOrEqualTo(600_000_000);
+    assertThat(copy.nanos).isEqualTo(500_000_000);
     assertThat(engine.largestRun).isEqualTo(1);
-    engine.nanos = 0;
-    meter.better(engine, blocking, spinning);
-    assertThat(engine.nanos).isEqualTo(50_000_000);
-  }
-
-  @Test
-  void trialsOfCallsThatTakeLongAreShort() throws Exception {
-    Recorded slow = new Recorded(150_000_000);
-    new RowMeter(1, 1, 16).better(slow, slow, slow);
-    assertThat(slow.largestRun).isEqualTo(1);
-    Recorded quick = new Recorded(1_000_000);
-    new RowMeter(1, 1, 16).better(quick, quick, quick);
-    assertThat(quick.largestRun).isEqualTo(16);
+    meter.warmUp(engine, copy);
+    assertThat(engine.nanos).isEqualTo(550_000_000);
   }
 
   @Test
