@@ -1,0 +1,63 @@
+package io.uccl.p2p.conformance;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.lang.reflect.Method;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.Test;
+
+/** The document and the kit have the same rules, in the same words. */
+class ConformanceDocumentTest {
+
+  private static final Pattern NUMBERED = Pattern.compile("([A-Z]\\d+) (\\S.*)");
+  private static final Pattern DOCUMENTED = Pattern.compile("\\| ([A-Z]\\d+) \\| (\\S.*) \\|");
+
+  @Test
+  void documentAndKitHaveTheSameRules() throws IOException {
+    assertThat(documented()).containsExactlyInAnyOrderElementsOf(tested());
+  }
+
+  @Test
+  void everyRuleHasANumberOfItsOwn() throws IOException {
+    assertThat(tested().stream().map(rule -> rule.split(" ", 2)[0]))
+        .hasSizeGreaterThan(70)
+        .doesNotHaveDuplicates();
+    assertThat(documented().stream().map(rule -> rule.split(" ", 2)[0])).doesNotHaveDuplicates();
+  }
+
+  private static List<String> documented() throws IOException {
+    List<String> rules = new ArrayList<>();
+    for (String line : Files.readAllLines(Path.of("..", "docs", "conformance.md"))) {
+      Matcher rule = DOCUMENTED.matcher(line);
+      if (rule.matches()) {
+        rules.add(rule.group(1) + " " + rule.group(2));
+      }
+    }
+    return rules;
+  }
+
+  private static List<String> tested() {
+    List<String> rules = new ArrayList<>();
+    for (Class<?> group : TransportConformance.class.getDeclaredClasses()) {
+      if (group.isAnnotationPresent(Nested.class)) {
+        for (Method method : group.getSuperclass().getDeclaredMethods()) {
+          if (method.isAnnotationPresent(Test.class)) {
+            DisplayName name = method.getAnnotation(DisplayName.class);
+            assertThat(name).as("name of %s", method).isNotNull();
+            assertThat(name.value()).as("number of %s", method).matches(NUMBERED);
+            rules.add(name.value());
+          }
+        }
+      }
+    }
+    return rules;
+  }
+}
