@@ -246,11 +246,14 @@ abstract class ConnectionRules extends Rules {
                   waiter.complete(Thread.currentThread());
                   return engine.connect(nobody, Limits.PATIENCE);
                 });
-        silent.accept().close();
-        waiter.get().interrupt();
-        assertThatExceptionOfType(ExecutionException.class)
-            .isThrownBy(() -> connecting.get(10, TimeUnit.SECONDS))
-            .withCauseInstanceOf(InterruptedException.class);
+        // It stays open: its end would end the attempt, too.
+        try (Socket attempt = silent.accept()) {
+          waiter.get().interrupt();
+          assertThatExceptionOfType(ExecutionException.class)
+              .isThrownBy(() -> connecting.get(10, TimeUnit.SECONDS))
+              .withCauseInstanceOf(InterruptedException.class);
+          assertThat(attempt.isClosed()).isFalse();
+        }
       } finally {
         pool.shutdownNow();
       }
