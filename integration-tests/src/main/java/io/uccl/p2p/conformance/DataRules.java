@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -32,6 +33,7 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** Rules about the bytes of operations: placed, whole, exact, and nothing beside them. */
 abstract class DataRules extends Rules {
@@ -43,6 +45,8 @@ abstract class DataRules extends Rules {
   private static final long BEFORE = 101;
   private static final long SOURCE = 202;
   private static final long GIB_4 = 1L << 32;
+  private static final long LARGE = GIB_4 + 4097;
+  private static final int SAMPLE = 1000;
 
   DataRules(TransportConformance kit) {
     super(kit);
@@ -200,26 +204,80 @@ abstract class DataRules extends Rules {
   }
 
   @Test
-  @Tag("prove-only")
-  @DisplayName("D7 One operation can be longer than 4 GiB")
-  void oneOperationLongerThanFourGib() throws InterruptedException, IOException {
-    TransportConformance.requireNativeMemory();
-    Assumptions.assumeTrue(kit().largeOperations(), "the transport's author leaves it out");
-    long size = GIB_4 + 4097;
-    requireMemory(2 * size + (2L << 30));
+  @Tag("large")
+  @Timeout(value = 400, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  @DisplayName("D7 One write can be longer than 4 GiB")
+  void oneWriteLongerThanFourGib() throws InterruptedException, IOException {
+    requireLargeOperations();
     try (Session session = session();
-        MemoryRegion local = session.engine().allocate(size)) {
-      RemoteRegion remote = session.peer().allocate(size);
-      fill(local, SOURCE);
-      // As long as it makes progress it may take what it takes; the engine's own deadline bounds
-      // it.
-      session.connection().write(local, 0, remote.advertise()).await();
-      remote.check("write of 2^32 + 4097 bytes", SOURCE);
-      remote.fill(0, size, BEFORE, 1);
-      session.connection().read(local, 0, remote.advertise()).await();
-      check("read of 2^32 + 4097 bytes", local, 0, size, BEFORE, 1);
+        MemoryRegion local = session.engine().allocate(LARGE)) {
+      RemoteRegion remote = session.peer().allocate(LARGE);
+      remote.fill(BEFORE);
+      for (long sample : samples()) {
+        Pattern.fill(local, sample, SAMPLE, SOURCE, sample);
+      }
+      finishLarge(session.connection().write(local, 0, remote.advertise()));
+      long done = 0;
+      for (long sample : samples()) {
+        remote.check("zeros of the source", done, sample - done, 0, 0);
+        remote.check("sample of the source", sample, SAMPLE, SOURCE, sample);
+        done = sample + SAMPLE;
+      }
+      assertThat(done).isEqualTo(LARGE);
       remote.close();
     }
+  }
+
+  @Test
+  @Tag("large")
+  @Tag("prove-only")
+  @Timeout(value = 400, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  @DisplayName("D17 One read can be longer than 4 GiB")
+  void oneReadLongerThanFourGib() throws InterruptedException, IOException {
+    requireLargeOperations();
+    try (Session session = session();
+        MemoryRegion local = session.engine().allocate(LARGE)) {
+      RemoteRegion remote = session.peer().allocate(LARGE);
+      fill(local, BEFORE);
+      for (long sample : samples()) {
+        remote.fill(sample, SAMPLE, SOURCE, sample);
+      }
+      finishLarge(session.connection().read(local, 0, remote.advertise()));
+      long done = 0;
+      for (long sample : samples()) {
+        check("zeros of the source", local, done, sample - done, 0, 0);
+        check("sample of the source", local, sample, SAMPLE, SOURCE, sample);
+        done = sample + SAMPLE;
+      }
+      assertThat(done).isEqualTo(LARGE);
+      remote.close();
+    }
+  }
+
+  /**
+   * Where the source of a large operation holds the pattern; between them it is zero and was never
+   * touched, which spares a small machine half of the memory. The last one ends the range.
+   */
+  private static long[] samples() {
+    long[] samples = new long[67];
+    for (int i = 0; i < 65; i++) {
+      samples[i] = i * (64L << 20) + (i == 0 ? 0 : -100 - 17 * i);
+    }
+    samples[65] = GIB_4 - 150;
+    samples[66] = LARGE - SAMPLE;
+    return samples;
+  }
+
+  /** As long as it moves; the engine's own time without progress ends it if it does not. */
+  private static void finishLarge(Transfer transfer) throws InterruptedException {
+    assertThat(transfer.await(Duration.ofMinutes(5))).as("the transfer ended in time").isTrue();
+    assertThat(transfer.status()).isEqualTo(TransferStatus.DONE);
+  }
+
+  private void requireLargeOperations() throws IOException {
+    TransportConformance.requireNativeMemory();
+    Assumptions.assumeTrue(kit().largeOperations(), "the transport's author leaves it out");
+    requireMemory(LARGE + (3L << 30));
   }
 
   private static void requireMemory(long bytes) throws IOException {

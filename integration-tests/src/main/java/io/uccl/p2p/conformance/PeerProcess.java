@@ -27,8 +27,8 @@ import java.util.stream.Stream;
  */
 final class PeerProcess implements AutoCloseable {
 
-  /** How long an answer may take; the longest command checks four gibibytes. */
-  private static final Duration PATIENCE = Duration.ofSeconds(60);
+  /** How long an answer may take; the longest command touches four gibibytes for the first time. */
+  private static final Duration PATIENCE = Duration.ofMinutes(3);
 
   private static final String END = "the end of the peer's output";
 
