@@ -173,6 +173,11 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
     return state == State.ENDED && !isOver();
   }
 
+  /** Replies to the peer's reads that were ever under way at once. */
+  int replyCount() {
+    return replies;
+  }
+
   boolean isConnecting() {
     return state == State.OPENING && key == null;
   }

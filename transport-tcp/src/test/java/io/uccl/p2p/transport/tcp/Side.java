@@ -63,6 +63,19 @@ final class Side implements AutoCloseable {
   /** Polls once and writes down what was reported; each operation may be reported only once. */
   boolean poll() {
     boolean moved = transport.poll(completions);
+    note();
+    return moved;
+  }
+
+  /** Has a channel that the transport does not poll receive. */
+  void receive(TcpChannel channel) {
+    do {
+      channel.receive(completions);
+      note();
+    } while (channel.hasStagedInput());
+  }
+
+  private void note() {
     for (int i = 0; i < completions.size(); i++) {
       P2pException failure = completions.failure(i);
       long id = completions.id(i);
@@ -83,7 +96,6 @@ final class Side implements AutoCloseable {
         assertThat(failed.put(event.channel(), event.failure())).as("failed only once").isNull();
       }
     }
-    return moved;
   }
 
   /** Posts one operation; returns its id, or -1 if the channel had no room. */
