@@ -1,6 +1,7 @@
 package io.uccl.p2p.engine;
 
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -34,14 +35,20 @@ final class Callbacks implements AutoCloseable {
 
   /** Any thread. What a callback throws is logged and goes no further. */
   void run(Runnable callback) {
-    executor.execute(
+    Runnable guarded =
         () -> {
           try {
             callback.run();
           } catch (RuntimeException e) {
             LOG.warn("a callback threw", e);
           }
-        });
+        };
+    try {
+      executor.execute(guarded);
+    } catch (RejectedExecutionException e) {
+      // Asked for after the close, as by who looks late at a connection that went with its engine.
+      executor.getThreadFactory().newThread(guarded).start();
+    }
   }
 
   /** What was asked for still runs; does not wait for it, since a callback may be the caller. */

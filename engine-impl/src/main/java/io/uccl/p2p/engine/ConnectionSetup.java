@@ -43,6 +43,7 @@ final class ConnectionSetup {
   private boolean channelReady;
   private boolean peerReady;
   private volatile @Nullable DefaultConnection connection;
+  private boolean linked;
   private boolean over;
 
   /** For an incoming link. */
@@ -87,10 +88,11 @@ final class ConnectionSetup {
     if (over) {
       return;
     }
+    linked = true;
     try {
       link.send(engine.handshake(pending().parameters()));
     } catch (P2pException e) {
-      fail(e);
+      fail(located(e));
     }
   }
 
@@ -134,7 +136,7 @@ final class ConnectionSetup {
         complete(mine, split.parameters());
       }
     } catch (P2pException e) {
-      fail(e);
+      fail(located(e));
     }
   }
 
@@ -192,8 +194,19 @@ final class ConnectionSetup {
     if (isIncoming() && trailer != null) {
       link.send(ControlCodec.encodeRefused(cause.summary()));
     }
-    link.closeAfterSending();
+    if (linked || isIncoming()) {
+      link.closeAfterSending();
+    } else {
+      // It may never connect, so there is no sending to wait for.
+      link.close();
+    }
     result.completeExceptionally(cause);
+  }
+
+  /** A transport does not know whom its parameters came from. */
+  private P2pException located(P2pException cause) {
+    FailureDetail known = cause.detail();
+    return known.peer().isEmpty() ? cause.withDetail(known.withPeer(detail().peer())) : cause;
   }
 
   FailureDetail detail() {

@@ -533,7 +533,9 @@ final class ControlChannel implements AutoCloseable {
   private void read(ControlLink link) {
     try {
       SocketChannel socket = Objects.requireNonNull(link.socket);
-      for (int i = 0; i < BUFFERS_PER_ROUND && link.stage != Stage.CLOSED; i++) {
+      for (int i = 0;
+          i < BUFFERS_PER_ROUND && link.stage != Stage.CLOSED && !link.isReadingPaused();
+          i++) {
         received.clear();
         int count = socket.read(received);
         if (count < 0) {
@@ -583,7 +585,9 @@ final class ControlChannel implements AutoCloseable {
       }
       boolean more = link.hasQueued();
       Objects.requireNonNull(link.key)
-          .interestOps(more ? SelectionKey.OP_READ | SelectionKey.OP_WRITE : SelectionKey.OP_READ);
+          .interestOps(
+              (link.isReadingPaused() ? 0 : SelectionKey.OP_READ)
+                  | (more ? SelectionKey.OP_WRITE : 0));
       if (!more && link.closing() == Closing.AFTER_SENDING) {
         // Closing now would reset the connection if anything is unread here, and the peer would
         // lose what it has not read yet. So say that this was all, and wait for the peer to close.

@@ -2,17 +2,23 @@ package io.uccl.p2p.engine;
 
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.Notification;
+import io.uccl.p2p.TransportException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Map;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Understands the control channel's frames and hands them to the owner of the transport, in their
  * order. Decoding happens on the control thread, so that a large frame keeps no data waiting.
  */
 final class ControlFrames implements ControlChannel.Listener {
+
+  private static final Logger LOG = LoggerFactory.getLogger(ControlFrames.class);
 
   private final int magic;
   private final Map<Integer, String> transports;
@@ -34,10 +40,15 @@ final class ControlFrames implements ControlChannel.Listener {
     engine.complete(complete);
   }
 
+  /** There will be no engine: whoever waits for it gives up. */
+  void abandon() {
+    engine.completeExceptionally(new CancellationException("the engine was not opened"));
+  }
+
   @Override
   public void onConnected(ControlLink link) {
     ConnectionSetup setup = setup(link);
-    engine.join().loop().run(setup::linkConnected);
+    run(engine.join(), setup, setup::linkConnected);
   }
 
   @Override
@@ -55,15 +66,16 @@ final class ControlFrames implements ControlChannel.Listener {
     switch (ControlCodec.kind(payload, magic)) {
       case NOTIFICATION -> {
         Notification notification = ControlCodec.decodeNotification(payload);
+        whole.inboxBudget().arrived(link, notification);
         whole.loop().run(() -> whole.deliver(setup.connection(), notification));
       }
-      case READY -> whole.loop().run(setup::peerReady);
+      case READY -> run(whole, setup, setup::peerReady);
       case REFUSED -> {
         HandshakeException refused =
             new HandshakeException(
                 "the peer refused the connection: " + ControlCodec.decodeRefused(payload),
                 setup.detail());
-        whole.loop().run(() -> setup.fail(refused));
+        run(whole, setup, () -> setup.fail(refused));
       }
       case HANDSHAKE, UNKNOWN -> handshake(whole, setup, payload);
     }
@@ -72,16 +84,35 @@ final class ControlFrames implements ControlChannel.Listener {
   @Override
   public void onClosed(ControlLink link, @Nullable IOException cause) {
     ConnectionSetup setup = setup(link);
-    engine.join().loop().run(() -> setup.linkClosed(cause));
+    DefaultP2pEngine whole = engine.join();
+    whole.inboxBudget().closed(link);
+    run(whole, setup, () -> setup.linkClosed(cause));
+  }
+
+  /** What fails in a way that is not foreseen costs one connection, not the engine. */
+  private static void run(DefaultP2pEngine whole, ConnectionSetup setup, Runnable action) {
+    whole
+        .loop()
+        .run(
+            () -> {
+              try {
+                action.run();
+              } catch (RuntimeException e) {
+                LOG.error("a connection fails", e);
+                setup.fail(
+                    new TransportException(
+                        "the connection failed: " + OneLine.of(e), setup.detail(), e));
+              }
+            });
   }
 
   private void handshake(DefaultP2pEngine whole, ConnectionSetup setup, ByteBuffer payload) {
     try {
       Handshake handshake = Handshake.decode(payload, magic, transports);
-      whole.loop().run(() -> setup.handshake(handshake));
+      run(whole, setup, () -> setup.handshake(handshake));
     } catch (HandshakeException e) {
       boolean understands = HandshakeTrailer.atEndOf(payload) != null;
-      whole.loop().run(() -> setup.refuse(e, understands));
+      run(whole, setup, () -> setup.refuse(e, understands));
     }
   }
 

@@ -12,9 +12,10 @@ import org.jspecify.annotations.Nullable;
  * One TCP connection of a {@link ControlChannel}: the queue of frames to send on it, and how far it
  * is on its way from connecting to closed.
  *
- * <p><b>Threads.</b> {@link #send}, {@link #closeAfterSending}, {@link #close} and the getters but
- * {@link #attachment} may be called from any thread, also from the listener's methods. They do not
- * block. The rest belongs to the control thread.
+ * <p><b>Threads.</b> {@link #send}, {@link #pauseReading}, {@link #resumeReading}, {@link
+ * #closeAfterSending}, {@link #close} and the getters but {@link #attachment} may be called from
+ * any thread, also from the listener's methods. They do not block. The rest belongs to the control
+ * thread.
  */
 final class ControlLink {
 
@@ -45,6 +46,7 @@ final class ControlLink {
   private final ArrayDeque<Outgoing> queue = new ArrayDeque<>();
   private long queuedBytes;
   private Closing closing = Closing.NOT;
+  private volatile boolean readingPaused;
 
   // The control thread's.
   final FrameAssembler assembler = new FrameAssembler();
@@ -105,6 +107,21 @@ final class ControlLink {
   }
 
   /**
+   * Reads no more, so that the peer meets back-pressure, until {@link #resumeReading}. What was
+   * read already is still delivered. That the peer ends the link is not noticed meanwhile.
+   */
+  void pauseReading() {
+    readingPaused = true;
+    owner.attend(this);
+  }
+
+  /** Reads again. */
+  void resumeReading() {
+    readingPaused = false;
+    owner.attend(this);
+  }
+
+  /**
    * Closes the link in such a way that the peer can read all that was queued before. Nothing is
    * received any more. A peer that does not read for {@link ControlChannel#SENDING_SECONDS} loses
    * what it has not read.
@@ -156,6 +173,11 @@ final class ControlLink {
 
   void attentionGiven() {
     waitsForAttention.set(false);
+  }
+
+  /** A link that is to close is read to its end, whatever was paused. */
+  boolean isReadingPaused() {
+    return readingPaused && closing() == Closing.NOT;
   }
 
   Closing closing() {

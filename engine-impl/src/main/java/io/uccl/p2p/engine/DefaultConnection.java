@@ -9,10 +9,12 @@ import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pException;
+import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PostResult;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.Transfer;
 import io.uccl.p2p.TransferBatch;
+import io.uccl.p2p.TransferStatus;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.OpBuffer;
 import java.util.ArrayList;
@@ -121,7 +123,12 @@ final class DefaultConnection implements Connection {
     if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
     }
-    link.send(ControlCodec.encode(notification));
+    if (!link.send(ControlCodec.encode(notification))) {
+      // The link has ended, and the owner has not made that the connection's failure yet.
+      throw new PeerLostException(
+          "the control connection ended",
+          detail(FailureDetail.NONE).withOperation(notification.toString(), ""));
+    }
     return PostResult.POSTED;
   }
 
@@ -129,6 +136,9 @@ final class DefaultConnection implements Connection {
   public PostResult sendAfter(Transfer transfer, Notification notification) {
     if (!(transfer instanceof OperationBatch batch) || batch.connection() != this) {
       throw new IllegalArgumentException("the transfer was not posted on this " + this);
+    }
+    if (batch.status() == TransferStatus.IDLE) {
+      throw new IllegalArgumentException("the transfer was not posted, so nothing can follow it");
     }
     if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
@@ -349,9 +359,12 @@ final class DefaultConnection implements Connection {
       return Long.MAX_VALUE;
     }
     long left = Long.MAX_VALUE;
+    boolean stallIsAllowed = true;
     OperationBatch batch = firstLive;
     while (batch != null) {
       OperationBatch following = batch.nextLive;
+      // A deadline of its own stands in place of the one without progress.
+      stallIsAllowed &= batch.isBounded() || batch.outstanding() == 0;
       if (batch.isExpired(now)) {
         expire(batch);
         if (closed) {
@@ -368,6 +381,9 @@ final class DefaultConnection implements Connection {
     if (channel.progress() != progressSeen) {
       watchProgress(now);
     }
+    if (stallIsAllowed) {
+      return left;
+    }
     long stall = engine.stallNanos() - (now - progressTime);
     if (stall <= 0) {
       fail(
@@ -383,7 +399,9 @@ final class DefaultConnection implements Connection {
   private void expire(OperationBatch batch) {
     DeadlineExceededException cause =
         new DeadlineExceededException(
-            "the deadline passed before the transfer ended", detail(FailureDetail.NONE));
+            "the deadline passed before the transfer ended",
+            detail(FailureDetail.NONE)
+                .withRemedy("Give it more time, or see whether the peer and the network work"));
     if (batch == cursor) {
       cursor = batch.nextLive;
     }
@@ -432,6 +450,7 @@ final class DefaultConnection implements Connection {
   }
 
   private void append(OperationBatch batch) {
+    batch.taken();
     batch.previousLive = lastLive;
     batch.nextLive = null;
     if (lastLive == null) {

@@ -37,7 +37,6 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -80,8 +79,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final AtomicBoolean closing = new AtomicBoolean();
   private final Callbacks callbacks;
   private final Peers peers = new Peers();
-  private final LinkedBlockingQueue<DefaultConnection> accepted = new LinkedBlockingQueue<>();
-  private final LinkedBlockingQueue<ReceivedNotification> inbox = new LinkedBlockingQueue<>();
+  private final Mailbox<DefaultConnection> accepted = new Mailbox<>();
+  private final Mailbox<ReceivedNotification> inbox = new Mailbox<>();
+  private final InboxBudget inboxBudget = new InboxBudget(InboxBudget.DEFAULT_BYTES);
 
   // -- the owner's
   private final CompletionBuffer completions = new CompletionBuffer(COMPLETIONS);
@@ -126,16 +126,30 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     int window = EngineSettings.maxInflightOperations(environment, provider);
     ControlFrames frames = new ControlFrames(provider.handshakeMagic(), selection.magics());
     Transport transport = provider.open(new TransportContext(environment, local.address(), window));
+    ControlChannel control = null;
     try {
-      ControlChannel control =
+      control =
           ControlChannel.open(local.address(), EngineSettings.CONTROL_PORT.in(environment), frames);
       DefaultP2pEngine engine = new DefaultP2pEngine(config, selection, transport, window, control);
-      frames.attach(engine);
       engine.loop.start();
+      frames.attach(engine);
       return engine;
-    } catch (RuntimeException e) {
-      transport.close();
+    } catch (RuntimeException | Error e) {
+      // Links that came in the meantime wait for the engine: they must not hold up the close.
+      frames.abandon();
+      closeQuietly(control);
+      closeQuietly(transport);
       throw e;
+    }
+  }
+
+  private static void closeQuietly(@Nullable AutoCloseable resource) {
+    if (resource != null) {
+      try {
+        resource.close();
+      } catch (Exception e) {
+        LOG.warn("closing failed: {}", OneLine.of(e));
+      }
     }
   }
 
@@ -248,12 +262,11 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   @Override
   public @Nullable Connection accept(Duration timeout) throws InterruptedException {
-    checkOpen();
     if (passive) {
       throw new IllegalStateException(
           "incoming connections are taken in the background since passiveAccept");
     }
-    return accepted.poll(Nanos.of(timeout), TimeUnit.NANOSECONDS);
+    return accepted.poll(Nanos.of(timeout));
   }
 
   @Override
@@ -286,14 +299,19 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   @Override
   public @Nullable ReceivedNotification takeNotification(Duration timeout)
       throws InterruptedException {
-    checkOpen();
-    return inbox.poll(Nanos.of(timeout), TimeUnit.NANOSECONDS);
+    return taken(inbox.poll(Nanos.of(timeout)));
   }
 
   @Override
   public @Nullable ReceivedNotification pollNotification() {
-    checkOpen();
-    return inbox.poll();
+    return taken(inbox.poll());
+  }
+
+  private @Nullable ReceivedNotification taken(@Nullable ReceivedNotification received) {
+    if (received != null) {
+      inboxBudget.gone(received.notification());
+    }
+    return received;
   }
 
   @Override
@@ -306,16 +324,19 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     loop.call(
         () -> {
           ended = cause;
+          accepted.close(cause);
+          inbox.close(cause);
           List.copyOf(setups).forEach(setup -> setup.fail(cause));
           return true;
         });
-    control.close();
+    // Whatever fails on the way: what comes after it is closed all the same.
+    closeQuietly(control);
     loop.stop();
-    loop.executeSubmissions();
-    List.copyOf(connections).forEach(connection -> connection.abandon(cause));
-    regions.takeAll().forEach(DefaultMemoryRegion::deregister);
-    transport.close();
-    loop.end();
+    closeQuietly(loop::executeSubmissions);
+    List.copyOf(connections).forEach(connection -> closeQuietly(() -> connection.abandon(cause)));
+    regions.takeAll().forEach(region -> closeQuietly(region::deregister));
+    closeQuietly(transport);
+    closeQuietly(loop::end);
     callbacks.close();
   }
 
@@ -391,9 +412,16 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
         });
   }
 
-  /** A notification has come, by a connection or by none. */
+  /** Counts what may be waiting for callers to take. */
+  InboxBudget inboxBudget() {
+    return inboxBudget;
+  }
+
+  /** A notification has come, by a connection or by none. It was counted already. */
   void deliver(@Nullable DefaultConnection from, Notification notification) {
-    inbox.add(new ReceivedNotification(from, notification));
+    if (!inbox.add(new ReceivedNotification(from, notification))) {
+      inboxBudget.gone(notification);
+    }
   }
 
   /** Runs a caller's callback, some time, on the thread for that. */
@@ -442,7 +470,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   }
 
   @Override
-  public void broken(RuntimeException cause) {
+  public void broken(Throwable cause) {
     P2pException failure =
         new TransportException(
             "the transport broke: " + text(cause),
@@ -451,8 +479,11 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
                 .withRemedy("Close the engine and open another"),
             cause);
     ended = failure;
-    List.copyOf(setups).forEach(setup -> setup.fail(failure));
-    List.copyOf(connections).forEach(connection -> connection.abandon(failure));
+    accepted.close(failure);
+    inbox.close(failure);
+    // The transport may throw once more, at each of them.
+    List.copyOf(setups).forEach(setup -> closeQuietly(() -> setup.fail(failure)));
+    List.copyOf(connections).forEach(connection -> closeQuietly(() -> connection.abandon(failure)));
   }
 
   TransferTable transfers() {
@@ -504,6 +535,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   void retire(DefaultConnection connection) {
     connections.remove(connection);
     peers.forget(connection);
+    // A peer may come and go while nobody accepts.
+    accepted.remove(connection);
   }
 
   private void requireOpen() {

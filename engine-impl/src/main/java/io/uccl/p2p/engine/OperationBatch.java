@@ -56,6 +56,8 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   @Nullable OperationBatch nextLive;
 
   private @Nullable List<byte[]> after;
+  private boolean live;
+  private boolean endedWell;
 
   // -- both
   private volatile TransferStatus status = TransferStatus.IDLE;
@@ -413,14 +415,20 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
 
   /** Sends a frame when it has ended well, which may be now. */
   void sendAfter(byte[] frame) {
-    if (status == TransferStatus.IN_FLIGHT) {
+    // Not by the status: the caller may have cleared or posted the batch again in the meantime.
+    if (live) {
       if (after == null) {
         after = new ArrayList<>();
       }
       after.add(frame);
-    } else if (status == TransferStatus.DONE) {
+    } else if (endedWell) {
       connection.send(frame);
     }
+  }
+
+  /** The owner has taken it. */
+  void taken() {
+    live = true;
   }
 
   /** Hands it back to the caller. */
@@ -431,6 +439,8 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
       }
       after = null;
     }
+    live = false;
+    endedWell = cause == null;
     buffer = touched ? BufferState.IN_USE : BufferState.FREE;
     status = cause == null ? TransferStatus.DONE : TransferStatus.FAILED;
     Thread thread = waiter;

@@ -49,7 +49,7 @@ final class ProgressLoop {
     void wakeup();
 
     /** Something in {@link #drive} threw: nothing works any more. Called once, by the owner. */
-    void broken(RuntimeException cause);
+    void broken(Throwable cause);
   }
 
   /** Something that a caller waits for. */
@@ -92,7 +92,6 @@ final class ProgressLoop {
     } while (!submissions.compareAndSet(head, submission));
     if (tryOwn()) {
       callerDrive();
-      release();
     } else if (blocked) {
       work.wakeup();
     } else if (ended) {
@@ -103,7 +102,7 @@ final class ProgressLoop {
   /**
    * Runs something as the owner and waits for its result, whatever interrupts.
    *
-   * @throws RuntimeException what the action throws
+   * @throws RuntimeException what the action throws; errors come as the cause of one
    */
   <T> T call(Supplier<T> action) {
     Call<T> call = new Call<>(action);
@@ -125,7 +124,10 @@ final class ProgressLoop {
     }
   }
 
-  /** Runs something as the owner, some time. It must not throw. */
+  /**
+   * Runs something as the owner, some time. If it throws, that ends the work as an exception of
+   * {@link Work#drive} does.
+   */
   void run(Runnable action) {
     submit(
         new Submission() {
@@ -140,7 +142,6 @@ final class ProgressLoop {
   void poll() {
     if (tryOwn()) {
       callerDrive();
-      release();
     }
   }
 
@@ -192,7 +193,7 @@ final class ProgressLoop {
   void stop() {
     stopped = true;
     boolean interrupted = false;
-    while (!tryOwn()) {
+    while (!owner.compareAndSet(null, Thread.currentThread())) {
       work.wakeup();
       LockSupport.unpark(thread);
       LockSupport.parkNanos(this, LEASE_NANOS);
@@ -225,7 +226,11 @@ final class ProgressLoop {
     executeSubmissions();
   }
 
-  /** Executes what was submitted; only for the owner. */
+  /**
+   * Executes what was submitted; only for the owner.
+   *
+   * @throws RuntimeException if one of them threw; the others were executed all the same
+   */
   boolean executeSubmissions() {
     Submission reversed = submissions.getAndSet(null);
     if (reversed == null) {
@@ -238,17 +243,26 @@ final class ProgressLoop {
       next = reversed;
       reversed = rest;
     }
+    Throwable failure = null;
     while (next != null) {
       Submission following = next.nextSubmission;
       next.nextSubmission = null;
-      next.execute();
+      try {
+        next.execute();
+      } catch (RuntimeException | Error e) {
+        failure = failure == null ? e : failure;
+      }
       next = following;
+    }
+    if (failure != null) {
+      throw new IllegalStateException("a submission failed: " + failure, failure);
     }
     return true;
   }
 
   private boolean tryOwn() {
-    return owner.get() == null && owner.compareAndSet(null, Thread.currentThread());
+    // Whoever waits for a stopped loop would only keep the token from who stops it.
+    return !stopped && owner.get() == null && owner.compareAndSet(null, Thread.currentThread());
   }
 
   private void release() {
@@ -260,8 +274,12 @@ final class ProgressLoop {
   }
 
   private void callerDrive() {
-    countTurn();
-    drive(false);
+    try {
+      countTurn();
+      drive(false);
+    } finally {
+      release();
+    }
   }
 
   private void countTurn() {
@@ -271,23 +289,28 @@ final class ProgressLoop {
 
   /** Drives once. The result is {@code always} or whether there was anything to do. */
   private boolean drive(boolean always) {
-    if (broken) {
-      executeSubmissions();
-      return always;
-    }
     try {
-      boolean moved = work.drive();
+      boolean moved = broken ? executeSubmissions() : work.drive();
       return moved || always;
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       breakDown(e);
       return always;
     }
   }
 
-  private void breakDown(RuntimeException cause) {
+  /** Never throws: whoever drives is some caller, and the token must be released. */
+  private void breakDown(Throwable cause) {
+    if (broken) {
+      LOG.error("progress of the transport failed again", cause);
+      return;
+    }
     broken = true;
     LOG.error("progress of the transport failed; the engine can only be closed", cause);
-    work.broken(cause);
+    try {
+      work.broken(cause);
+    } catch (RuntimeException | Error e) {
+      LOG.error("the failure could not be told to all", e);
+    }
   }
 
   private void driveFor(Awaited awaited, boolean bounded, long deadline) {
@@ -325,7 +348,7 @@ final class ProgressLoop {
       } else {
         work.block(nanos);
       }
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | Error e) {
       breakDown(e);
     } finally {
       blocked = false;
@@ -351,6 +374,8 @@ final class ProgressLoop {
     long turnsSeen = 0;
     int leases = 0;
     while (!stopped) {
+      // Nobody has a reason to interrupt this thread; with the flag set it would not sleep again.
+      Thread.interrupted();
       long turns = callerTurns.get();
       leases = turns == turnsSeen ? leases + 1 : 0;
       if (callers.get() > 0 && leases > LEASES_BEFORE_STANDING_ASIDE) {
@@ -386,6 +411,7 @@ final class ProgressLoop {
         Thread.onSpinWait();
       } else {
         block(Long.MAX_VALUE);
+        Thread.interrupted();
         idleSince = System.nanoTime();
       }
     }
@@ -396,7 +422,7 @@ final class ProgressLoop {
 
     private final Supplier<T> action;
     private @Nullable T result;
-    private @Nullable RuntimeException failure;
+    private @Nullable Throwable failure;
     private volatile boolean over;
     private volatile @Nullable Thread waiter;
 
@@ -408,7 +434,7 @@ final class ProgressLoop {
     void execute() {
       try {
         result = action.get();
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
         failure = e;
       }
       over = true;
@@ -416,8 +442,11 @@ final class ProgressLoop {
     }
 
     T result() {
+      if (failure instanceof RuntimeException thrown) {
+        throw thrown;
+      }
       if (failure != null) {
-        throw failure;
+        throw new IllegalStateException("an action of the engine failed: " + failure, failure);
       }
       return Objects.requireNonNull(result);
     }
