@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.AfterEach;
@@ -146,11 +147,15 @@ class RawCopyTest {
 
   @Test
   void saysThatNobodyAnswers() throws Exception {
-    InetSocketAddress address = address();
-    server.close();
-    assertThatThrownBy(() -> RawCopy.connect(address, 0, here))
-        .isInstanceOf(PeerUnreachableException.class)
-        .hasMessageContaining("ephemeral ports");
+    // Bound and not listening: a port that was given back could be anybody's by now, also the
+    // connecting socket's own.
+    try (SocketChannel holder = SocketChannel.open()) {
+      holder.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+      InetSocketAddress nobody = (InetSocketAddress) holder.getLocalAddress();
+      assertThatThrownBy(() -> RawCopy.connect(nobody, 0, here))
+          .isInstanceOf(PeerUnreachableException.class)
+          .hasMessageContaining("ephemeral ports");
+    }
   }
 
   private RawCopy connect(long token) throws IOException {
