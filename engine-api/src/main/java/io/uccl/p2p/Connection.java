@@ -102,6 +102,17 @@ public interface Connection extends AutoCloseable {
    */
   PostResult sendAfter(Transfer transfer, Notification notification);
 
+  /** How the peer is doing now. */
+  PeerState peerState();
+
+  /**
+   * Asks to be told of each change of {@link #peerState()}, in order, on the engine's thread for
+   * callbacks; other callbacks of the engine wait for it. If the state is another than {@link
+   * PeerState#CONNECTED} when this is called, that state comes first. {@link PeerState#LOST} or
+   * {@link PeerState#CLOSED} is the last, and is told before {@link #onClosed} is.
+   */
+  void onPeerState(Consumer<? super PeerState> listener);
+
   /**
    * Asks to be told when the connection is no longer open, and why. Each listener is called exactly
    * once, on a thread of the engine's for callbacks, also if the connection has ended already. It

@@ -5,6 +5,7 @@ import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
+import io.uccl.p2p.PeerState;
 import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
@@ -43,6 +44,7 @@ final class ConnectionSetup {
   private boolean channelReady;
   private boolean peerReady;
   private volatile @Nullable DefaultConnection connection;
+  private volatile int peerFeatures;
   private boolean linked;
   private boolean over;
 
@@ -83,6 +85,19 @@ final class ConnectionSetup {
     return since;
   }
 
+  /** The control thread's: notes what the peer can, before its next frame is looked at. */
+  void announced(Handshake handshake) {
+    HandshakeTrailer theirs = HandshakeTrailer.split(handshake.parameters()).trailer();
+    if (theirs != null) {
+      peerFeatures = theirs.features();
+    }
+  }
+
+  /** Whether the peer has announced a feature; false before its handshake. Any thread. */
+  boolean peerHas(int feature) {
+    return (peerFeatures & feature) == feature;
+  }
+
   /** The connector's socket is connected: starts the handshake. */
   void linkConnected() {
     if (over) {
@@ -110,13 +125,13 @@ final class ConnectionSetup {
       return;
     }
     if (trailer != null) {
-      fail(protocolError("it sent a second handshake on one connection"));
+      protocolError("it sent a second handshake on one connection");
       return;
     }
     HandshakeTrailer.Split split = HandshakeTrailer.split(received.parameters());
     trailer = split.trailer();
     if (trailer == null || !trailer.sendsReady()) {
-      fail(protocolError("its handshake has no trailer, so it is no JVM engine"));
+      protocolError("its handshake has no trailer, so it is no JVM engine");
       return;
     }
     if (role == ChannelRole.ACCEPTOR) {
@@ -143,11 +158,26 @@ final class ConnectionSetup {
   /** The peer's READY has come. */
   void peerReady() {
     if (role != ChannelRole.ACCEPTOR || trailer == null || peerReady) {
-      fail(protocolError("it sent READY where none is due"));
+      protocolError("it sent READY where none is due");
       return;
     }
     peerReady = true;
     finishIfReady();
+  }
+
+  /** The control channel judges the peer anew. */
+  void peerState(PeerState state) {
+    if (connection != null) {
+      connection.peerState(state);
+    }
+  }
+
+  /** The peer has sent what it must not send. */
+  void protocolError(String what) {
+    fail(
+        new HandshakeException(
+            "the peer does not keep the protocol: " + what,
+            detail().withRemedy("Use the same version of the engine on both sides")));
   }
 
   /** The transport says that the channel can carry operations. */
@@ -238,12 +268,9 @@ final class ConnectionSetup {
     }
     connection = new DefaultConnection(engine, remote, trailer.life(), channel, link, this);
     engine.established(connection, role);
+    if (peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
+      link.watch(remote.socketAddress());
+    }
     result.complete(connection);
-  }
-
-  private HandshakeException protocolError(String what) {
-    return new HandshakeException(
-        "the peer does not keep the protocol: " + what,
-        detail().withRemedy("Use the same version of the engine on both sides"));
   }
 }

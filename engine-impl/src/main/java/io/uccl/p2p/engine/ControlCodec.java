@@ -26,14 +26,14 @@ import java.nio.charset.StandardCharsets;
  * <pre>
  * offset  size  field
  *      0     4  magic 0x4A503250, on the wire the text P2PJ
- *      4     2  kind: 1 READY, 2 REFUSED
+ *      4     2  kind: 1 READY, 2 REFUSED, 3 HEARTBEAT
  *      6     2  0
- *      8        READY: nothing
+ *      8        READY, HEARTBEAT: nothing
  *               REFUSED: u32 length of the reason, the reason in UTF-8
  * </pre>
  *
  * READY says that the sender can receive now. REFUSED is an acceptor's answer to a handshake that
- * it cannot accept.
+ * it cannot accept. HEARTBEAT says that the sender lives, once a second; as any byte does.
  *
  * <p>All numbers are little-endian. Buffers that are read keep their position, and their order is
  * ignored.
@@ -48,6 +48,7 @@ final class ControlCodec {
 
   private static final int KIND_READY = 1;
   private static final int KIND_REFUSED = 2;
+  private static final int KIND_HEARTBEAT = 3;
   private static final int JVM_HEADER_BYTES = 8;
   private static final int REASON_OFFSET = JVM_HEADER_BYTES + Integer.BYTES;
   private static final int MAX_REASON_CHARS = 1000;
@@ -66,6 +67,8 @@ final class ControlCodec {
     READY,
     /** A well-formed REFUSED. */
     REFUSED,
+    /** A well-formed HEARTBEAT. */
+    HEARTBEAT,
     /** Anything else. {@link Handshake#decode} throws for it and says what it may be. */
     UNKNOWN
   }
@@ -98,6 +101,9 @@ final class ControlCodec {
     int kind = Short.toUnsignedInt(bytes.getShort(4));
     if (kind == KIND_READY && length == JVM_HEADER_BYTES) {
       return FrameKind.READY;
+    }
+    if (kind == KIND_HEARTBEAT && length == JVM_HEADER_BYTES) {
+      return FrameKind.HEARTBEAT;
     }
     if (kind == KIND_REFUSED
         && length >= REASON_OFFSET
@@ -156,6 +162,11 @@ final class ControlCodec {
   /** The frame's payload for READY. */
   static byte[] encodeReady() {
     return jvmFrame(KIND_READY, 0).array();
+  }
+
+  /** The frame's payload for HEARTBEAT. */
+  static byte[] encodeHeartbeat() {
+    return jvmFrame(KIND_HEARTBEAT, 0).array();
   }
 
   /**

@@ -2,6 +2,7 @@ package io.uccl.p2p.engine;
 
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.Notification;
+import io.uccl.p2p.PeerState;
 import io.uccl.p2p.TransportException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -70,6 +71,12 @@ final class ControlFrames implements ControlChannel.Listener {
         whole.loop().run(() -> whole.deliver(setup.connection(), notification));
       }
       case READY -> run(whole, setup, setup::peerReady);
+      case HEARTBEAT -> {
+        // That something came was noted when its bytes were read.
+        if (!setup.peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
+          run(whole, setup, () -> setup.protocolError("it sent a heartbeat and announced none"));
+        }
+      }
       case REFUSED -> {
         HandshakeException refused =
             new HandshakeException(
@@ -79,6 +86,12 @@ final class ControlFrames implements ControlChannel.Listener {
       }
       case HANDSHAKE, UNKNOWN -> handshake(whole, setup, payload);
     }
+  }
+
+  @Override
+  public void onPeerState(ControlLink link, PeerState state) {
+    ConnectionSetup setup = setup(link);
+    run(engine.join(), setup, () -> setup.peerState(state));
   }
 
   @Override
@@ -109,6 +122,7 @@ final class ControlFrames implements ControlChannel.Listener {
   private void handshake(DefaultP2pEngine whole, ConnectionSetup setup, ByteBuffer payload) {
     try {
       Handshake handshake = Handshake.decode(payload, magic, transports);
+      setup.announced(handshake);
       run(whole, setup, () -> setup.handshake(handshake));
     } catch (HandshakeException e) {
       boolean understands = HandshakeTrailer.atEndOf(payload) != null;

@@ -12,10 +12,10 @@ import org.jspecify.annotations.Nullable;
  * One TCP connection of a {@link ControlChannel}: the queue of frames to send on it, and how far it
  * is on its way from connecting to closed.
  *
- * <p><b>Threads.</b> {@link #send}, {@link #pauseReading}, {@link #resumeReading}, {@link
- * #closeAfterSending}, {@link #close} and the getters but {@link #attachment} may be called from
- * any thread, also from the listener's methods. They do not block. The rest belongs to the control
- * thread.
+ * <p><b>Threads.</b> {@link #send}, {@link #pauseReading}, {@link #resumeReading}, {@link #watch},
+ * {@link #closeAfterSending}, {@link #close} and the getters but {@link #attachment} may be called
+ * from any thread, also from the listener's methods. They do not block. The rest belongs to the
+ * control thread.
  */
 final class ControlLink {
 
@@ -47,6 +47,7 @@ final class ControlLink {
   private long queuedBytes;
   private Closing closing = Closing.NOT;
   private volatile boolean readingPaused;
+  private volatile @Nullable InetSocketAddress watchedAt;
 
   // The control thread's.
   final FrameAssembler assembler = new FrameAssembler();
@@ -119,6 +120,22 @@ final class ControlLink {
   void resumeReading() {
     readingPaused = false;
     owner.attend(this);
+  }
+
+  /**
+   * Sends heartbeats from now on, and judges the peer by what comes. Only for a peer that sends
+   * heartbeats too.
+   *
+   * @param control where the peer's control channel listens: its kernel is asked there
+   */
+  void watch(InetSocketAddress control) {
+    watchedAt = control;
+    owner.attend(this);
+  }
+
+  /** Where the peer is to be asked, or null if it is not to be watched. */
+  @Nullable InetSocketAddress watchedAt() {
+    return watchedAt;
   }
 
   /**

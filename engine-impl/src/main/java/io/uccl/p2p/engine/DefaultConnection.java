@@ -10,6 +10,7 @@ import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
+import io.uccl.p2p.PeerState;
 import io.uccl.p2p.PostResult;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.Transfer;
@@ -40,9 +41,11 @@ final class DefaultConnection implements Connection {
   private final ConnectionSetup setup;
   private final AtomicLong reserved = new AtomicLong();
   private volatile @Nullable P2pException failure;
+  private volatile PeerState peerState = PeerState.CONNECTED;
 
   // -- the owner's
   private final List<Consumer<? super P2pException>> closedListeners = new ArrayList<>();
+  private final List<Consumer<? super PeerState>> stateListeners = new ArrayList<>();
   private @Nullable OperationBatch firstLive;
   private @Nullable OperationBatch lastLive;
   private @Nullable OperationBatch cursor;
@@ -155,6 +158,26 @@ final class DefaultConnection implements Connection {
       throw broken.withDetail(detail(broken.detail()).withOperation(notification.toString(), ""));
     }
     return link.queuedBytes() <= Notification.MAX_FRAME_BYTES;
+  }
+
+  @Override
+  public PeerState peerState() {
+    return peerState;
+  }
+
+  @Override
+  public void onPeerState(Consumer<? super PeerState> listener) {
+    loop()
+        .run(
+            () -> {
+              PeerState now = peerState;
+              if (now != PeerState.CONNECTED) {
+                engine.callBack(() -> listener.accept(now));
+              }
+              if (!closed) {
+                stateListeners.add(listener);
+              }
+            });
   }
 
   @Override
@@ -348,9 +371,23 @@ final class DefaultConnection implements Connection {
     }
     channel.close();
     link.close();
+    tellState(cause instanceof PeerLostException ? PeerState.LOST : PeerState.CLOSED);
+    stateListeners.clear();
     closedListeners.forEach(listener -> engine.callBack(() -> listener.accept(cause)));
     closedListeners.clear();
     retireIfOver();
+  }
+
+  /** The peer is judged anew. */
+  void peerState(PeerState state) {
+    if (!closed) {
+      tellState(state);
+    }
+  }
+
+  private void tellState(PeerState state) {
+    peerState = state;
+    stateListeners.forEach(listener -> engine.callBack(() -> listener.accept(state)));
   }
 
   /** Checks deadlines; returns how long it may take until they must be checked again. */

@@ -58,6 +58,10 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   private static final int COMPLETIONS = 512;
 
+  /** What this engine tells others that it can. */
+  private static final int FEATURES =
+      HandshakeTrailer.FEATURE_READY | HandshakeTrailer.FEATURE_HEARTBEATS;
+
   /** How late a deadline may be noticed. */
   private static final long TICK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
@@ -370,7 +374,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   /** A handshake's payload with the transport's parameters in it. */
   byte[] handshake(byte[] parameters) {
-    HandshakeTrailer trailer = HandshakeTrailer.of(life, HandshakeTrailer.FEATURE_READY, metadata);
+    HandshakeTrailer trailer = HandshakeTrailer.of(life, FEATURES, metadata);
     return new Handshake(
             provider.handshakeMagic(),
             0,

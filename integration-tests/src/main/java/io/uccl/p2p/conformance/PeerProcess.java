@@ -57,8 +57,20 @@ final class PeerProcess implements AutoCloseable {
    * @param environment the project's variables that it sees
    */
   static PeerProcess start(Map<String, String> environment) {
+    return start(environment, List.of());
+  }
+
+  /**
+   * Starts one by another program.
+   *
+   * @param environment the project's variables that it sees
+   * @param starter the program and its arguments, which runs what stands behind them
+   */
+  static PeerProcess start(Map<String, String> environment, List<String> starter) {
+    List<String> command = new ArrayList<>(starter);
+    command.addAll(command());
     ProcessBuilder builder =
-        new ProcessBuilder(command()).redirectError(ProcessBuilder.Redirect.INHERIT);
+        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
     builder.environment().keySet().removeIf(name -> name.startsWith("UCCL_"));
     builder.environment().putAll(environment);
     try {
