@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
  *   connect returns
  * </pre>
  *
- * Only the owner of the transport uses it.
+ * Only the owner of the transport uses it, where nothing else is said.
  */
 final class ConnectionSetup {
 
@@ -45,6 +45,13 @@ final class ConnectionSetup {
   private boolean peerReady;
   private volatile @Nullable DefaultConnection connection;
   private volatile int peerFeatures;
+  private volatile @Nullable NotificationSender sender;
+  private long delivered;
+
+  // -- the control thread's
+  private final NotificationPieces pieces = new NotificationPieces();
+  private boolean distrusted;
+
   private boolean linked;
   private boolean over;
 
@@ -96,6 +103,33 @@ final class ConnectionSetup {
   /** Whether the peer has announced a feature; false before its handshake. Any thread. */
   boolean peerHas(int feature) {
     return (peerFeatures & feature) == feature;
+  }
+
+  /** The control thread's: the notification that is coming in pieces. */
+  NotificationPieces pieces() {
+    return pieces;
+  }
+
+  /** The control thread's: the peer broke the protocol, and is not listened to any more. */
+  void distrust() {
+    distrusted = true;
+  }
+
+  boolean isDistrusted() {
+    return distrusted;
+  }
+
+  /** Sends the connection's notifications; null before there is a connection. Any thread. */
+  @Nullable NotificationSender sender() {
+    return sender;
+  }
+
+  /** A notification of this link has been delivered. */
+  void delivered() {
+    delivered++;
+    if (peerHas(HandshakeTrailer.FEATURE_PIECES)) {
+      link.sendLatest(ControlCodec.encodeAck(delivered));
+    }
   }
 
   /** The connector's socket is connected: starts the handshake. */
@@ -266,7 +300,10 @@ final class ConnectionSetup {
     if (channel == null || remote == null || trailer == null) {
       throw new IllegalStateException("a channel is ready before the handshake was");
     }
-    connection = new DefaultConnection(engine, remote, trailer.life(), channel, link, this);
+    NotificationSender mine =
+        new NotificationSender(link, peerHas(HandshakeTrailer.FEATURE_PIECES));
+    sender = mine;
+    connection = new DefaultConnection(engine, remote, trailer.life(), channel, link, mine, this);
     engine.established(connection, role);
     if (peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
       link.watch(remote.socketAddress());

@@ -5,6 +5,7 @@ import io.uccl.p2p.Notification;
 import io.uccl.p2p.PeerState;
 import io.uccl.p2p.TransportException;
 import java.io.IOException;
+import java.net.ProtocolException;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
@@ -64,17 +65,29 @@ final class ControlFrames implements ControlChannel.Listener {
   public void onFrame(ControlLink link, ByteBuffer payload) {
     DefaultP2pEngine whole = engine.join();
     ConnectionSetup setup = setup(link);
+    if (setup.isDistrusted()) {
+      return;
+    }
     switch (ControlCodec.kind(payload, magic)) {
       case NOTIFICATION -> {
-        Notification notification = ControlCodec.decodeNotification(payload);
-        whole.inboxBudget().arrived(link, notification);
-        whole.loop().run(() -> whole.deliver(setup.connection(), notification));
+        if (setup.pieces().isUnderWay()) {
+          protocolError(whole, setup, "it sent a notification between the pieces of another");
+        } else {
+          arrived(whole, setup, link, ControlCodec.decodeNotification(payload));
+        }
       }
       case READY -> run(whole, setup, setup::peerReady);
       case HEARTBEAT -> {
         // That something came was noted when its bytes were read.
         if (!setup.peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
-          run(whole, setup, () -> setup.protocolError("it sent a heartbeat and announced none"));
+          protocolError(whole, setup, "it sent a heartbeat and announced none");
+        }
+      }
+      case PIECE -> piece(whole, setup, link, payload);
+      case ACK -> {
+        NotificationSender sender = setup.sender();
+        if (sender == null || !sender.acknowledged(ControlCodec.ackCount(payload))) {
+          protocolError(whole, setup, "it acknowledged what was not sent");
         }
       }
       case REFUSED -> {
@@ -86,6 +99,42 @@ final class ControlFrames implements ControlChannel.Listener {
       }
       case HANDSHAKE, UNKNOWN -> handshake(whole, setup, payload);
     }
+  }
+
+  private static void piece(
+      DefaultP2pEngine whole, ConnectionSetup setup, ControlLink link, ByteBuffer payload) {
+    if (!setup.peerHas(HandshakeTrailer.FEATURE_PIECES)) {
+      protocolError(whole, setup, "it sent a piece of a notification and announced none");
+      return;
+    }
+    try {
+      Notification notification = setup.pieces().add(payload);
+      if (notification == null) {
+        whole.inboxBudget().pieceArrived(link, ControlCodec.pieceLength(payload));
+      } else {
+        arrived(whole, setup, link, notification);
+      }
+    } catch (ProtocolException e) {
+      protocolError(whole, setup, e.getMessage());
+    }
+  }
+
+  private static void arrived(
+      DefaultP2pEngine whole, ConnectionSetup setup, ControlLink link, Notification notification) {
+    whole.inboxBudget().arrived(link, notification);
+    whole
+        .loop()
+        .run(
+            () -> {
+              whole.deliver(setup.connection(), notification);
+              setup.delivered();
+            });
+  }
+
+  /** Nothing more of the link is looked at: what follows an error means nothing. */
+  private static void protocolError(DefaultP2pEngine whole, ConnectionSetup setup, String what) {
+    setup.distrust();
+    run(whole, setup, () -> setup.protocolError(what));
   }
 
   @Override

@@ -18,6 +18,7 @@ import io.uccl.p2p.TransferBatch;
 import io.uccl.p2p.TransferStatus;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.OpBuffer;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
@@ -38,6 +39,7 @@ final class DefaultConnection implements Connection {
   private final int remoteLife;
   private final Channel channel;
   private final ControlLink link;
+  private final NotificationSender notifications;
   private final ConnectionSetup setup;
   private final AtomicLong reserved = new AtomicLong();
   private volatile @Nullable P2pException failure;
@@ -64,12 +66,14 @@ final class DefaultConnection implements Connection {
       int remoteLife,
       Channel channel,
       ControlLink link,
+      NotificationSender notifications,
       ConnectionSetup setup) {
     this.engine = engine;
     this.remote = remote;
     this.remoteLife = remoteLife;
     this.channel = channel;
     this.link = link;
+    this.notifications = notifications;
     this.setup = setup;
   }
 
@@ -126,11 +130,8 @@ final class DefaultConnection implements Connection {
     if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
     }
-    if (!link.send(ControlCodec.encode(notification))) {
-      // The link has ended, and the owner has not made that the connection's failure yet.
-      throw new PeerLostException(
-          "the control connection ended",
-          detail(FailureDetail.NONE).withOperation(notification.toString(), ""));
+    if (!notifications.send(ControlCodec.encode(notification))) {
+      throw linkEnded(notification.toString());
     }
     return PostResult.POSTED;
   }
@@ -157,7 +158,26 @@ final class DefaultConnection implements Connection {
     if (broken != null) {
       throw broken.withDetail(detail(broken.detail()).withOperation(notification.toString(), ""));
     }
-    return link.queuedBytes() <= Notification.MAX_FRAME_BYTES;
+    return notifications.hasRoom();
+  }
+
+  @Override
+  public boolean flushNotifications(Duration timeout) throws InterruptedException {
+    return switch (notifications.flush(Nanos.of(timeout))) {
+      case CONFIRMED -> true;
+      case TIMED_OUT -> false;
+      case ENDED -> throw linkEnded("flush of notifications");
+    };
+  }
+
+  private P2pException linkEnded(String operation) {
+    P2pException broken = failure;
+    // Without a failure the link has ended, and the owner has not made that the failure yet.
+    FailureDetail detail =
+        detail(broken == null ? FailureDetail.NONE : broken.detail()).withOperation(operation, "");
+    return broken == null
+        ? new PeerLostException("the control connection ended", detail)
+        : broken.withDetail(detail);
   }
 
   @Override
@@ -246,9 +266,9 @@ final class DefaultConnection implements Connection {
     return setup;
   }
 
-  /** Sends a frame on the control link. */
-  void send(byte[] frame) {
-    link.send(frame);
+  /** Sends a notification, encoded. */
+  void send(byte[] notification) {
+    notifications.send(notification);
   }
 
   /** Takes a batch that a caller posted. */
@@ -371,6 +391,7 @@ final class DefaultConnection implements Connection {
     }
     channel.close();
     link.close();
+    notifications.end();
     tellState(cause instanceof PeerLostException ? PeerState.LOST : PeerState.CLOSED);
     stateListeners.clear();
     closedListeners.forEach(listener -> engine.callBack(() -> listener.accept(cause)));

@@ -60,7 +60,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   /** What this engine tells others that it can. */
   private static final int FEATURES =
-      HandshakeTrailer.FEATURE_READY | HandshakeTrailer.FEATURE_HEARTBEATS;
+      HandshakeTrailer.FEATURE_READY
+          | HandshakeTrailer.FEATURE_HEARTBEATS
+          | HandshakeTrailer.FEATURE_PIECES;
 
   /** How late a deadline may be noticed. */
   private static final long TICK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);

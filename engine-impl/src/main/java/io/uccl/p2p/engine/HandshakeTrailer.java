@@ -21,7 +21,8 @@ import org.jspecify.annotations.Nullable;
  *   type  value
  *      1  life of the engine, u32, not 0                          always there
  *      2  features, u32: bit 0 = sends READY                       0 if left out
- *                        bit 1 = sends HEARTBEATs; others are reserved
+ *                        bit 1 = sends HEARTBEATs
+ *                        bit 2 = sends PIECEs and ACKs; others are reserved
  *      3  identity of the host, bytes                              empty if left out
  *      4  nonce, bytes                                             empty if left out
  *      5  proof, bytes                                             empty if left out
@@ -62,6 +63,9 @@ record HandshakeTrailer(
 
   /** The sender sends HEARTBEAT frames to a peer that does, and takes them. */
   static final int FEATURE_HEARTBEATS = 1 << 1;
+
+  /** The sender sends PIECE and ACK frames to a peer that does, and takes them. */
+  static final int FEATURE_PIECES = 1 << 2;
 
   private static final int TYPE_LIFE = 1;
   private static final int TYPE_FEATURES = 2;

@@ -83,7 +83,7 @@ final class PeerProcess implements AutoCloseable {
   private static List<String> command() {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of("-ea", "-Xmx256m", "-XX:MaxDirectMemorySize=1g", "-XX:+UseSerialGC"));
+    command.addAll(List.of("-ea", "-Xmx512m", "-XX:MaxDirectMemorySize=1g", "-XX:+UseSerialGC"));
     String modules = System.getProperty("jdk.module.path");
     Stream<String> own = ManagementFactory.getRuntimeMXBean().getInputArguments().stream();
     own.filter(option -> option.startsWith("--enable-native-access")).forEach(command::add);
