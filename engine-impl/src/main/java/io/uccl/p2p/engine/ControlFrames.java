@@ -115,7 +115,7 @@ final class ControlFrames implements ControlChannel.Listener {
         arrived(whole, setup, link, notification);
       }
     } catch (ProtocolException e) {
-      protocolError(whole, setup, e.getMessage());
+      protocolError(whole, setup, DefaultP2pEngine.text(e));
     }
   }
 

@@ -254,6 +254,8 @@ class ControlCodecTest {
       ControlCodec.encode(Notification.of(3, new byte[] {1, 2}, new byte[9])),
       ControlCodec.encodeReady(),
       ControlCodec.encodeHeartbeat(),
+      ControlCodec.encodePiece(new byte[20], 10, 10),
+      ControlCodec.encodeAck(3),
       refused("some reason"),
       new Handshake(CXI, 0, 1, new byte[4]).encode(),
     };
