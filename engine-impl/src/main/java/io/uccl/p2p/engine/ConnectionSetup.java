@@ -11,6 +11,8 @@ import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
 import io.uccl.p2p.spi.PendingChannel;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
@@ -35,7 +37,12 @@ final class ConnectionSetup {
   private final DefaultP2pEngine engine;
   private final ControlLink link;
   private final ChannelRole role;
+  private final boolean sharedByUs;
   private final CompletableFuture<DefaultConnection> result = new CompletableFuture<>();
+  // Its own result, and those of attempts that gave way to it.
+  private final List<CompletableFuture<DefaultConnection>> results = new ArrayList<>();
+  // The peer's attempts at the same, which wait for what becomes of this one.
+  private final List<ConnectionSetup> heldBack = new ArrayList<>();
   private final long since = System.nanoTime();
   private @Nullable EndpointMetadata remote;
   private @Nullable HandshakeTrailer trailer;
@@ -54,19 +61,30 @@ final class ConnectionSetup {
 
   private boolean linked;
   private boolean over;
+  private boolean shared;
+  private byte @Nullable [] heldParameters;
 
   /** For an incoming link. */
   ConnectionSetup(DefaultP2pEngine engine, ControlLink link) {
     this.engine = engine;
     this.link = link;
     this.role = ChannelRole.ACCEPTOR;
+    sharedByUs = false;
+    results.add(result);
   }
 
-  /** For an outgoing link to a peer. */
-  ConnectionSetup(DefaultP2pEngine engine, ControlLink link, EndpointMetadata remote) {
+  /**
+   * For an outgoing link to a peer.
+   *
+   * @param shared whether both sides are to keep the connection
+   */
+  ConnectionSetup(
+      DefaultP2pEngine engine, ControlLink link, EndpointMetadata remote, boolean shared) {
     this.engine = engine;
     this.link = link;
     this.role = ChannelRole.CONNECTOR;
+    sharedByUs = shared;
+    results.add(result);
     this.remote = remote;
   }
 
@@ -82,6 +100,11 @@ final class ConnectionSetup {
   /** True while it has not become a connection and not failed. */
   boolean isUnderWay() {
     return !over && connection == null;
+  }
+
+  /** True if both sides are to keep the connection with that peer, and it has not failed. */
+  boolean isShared(EndpointMetadata peer, ChannelRole byRole) {
+    return !over && role == byRole && (sharedByUs || shared) && peer.equals(remote);
   }
 
   boolean isIncoming() {
@@ -139,7 +162,7 @@ final class ConnectionSetup {
     }
     linked = true;
     try {
-      link.send(engine.handshake(pending().parameters()));
+      link.send(engine.handshake(pending().parameters(), sharedByUs));
     } catch (P2pException e) {
       fail(located(e));
     }
@@ -173,16 +196,33 @@ final class ConnectionSetup {
           trailer.sender() != null
               ? trailer.sender()
               : new EndpointMetadata(link.remote().getAddress(), received.controlPort(), "");
+      if (engine.isPassive() && trailer.has(HandshakeTrailer.FEATURE_SHARED)) {
+        shared = true;
+        ConnectionSetup own = engine.shared(remote, ChannelRole.CONNECTOR);
+        if (own != null && own.isUnderWay()) {
+          if (Integer.compareUnsigned(engine.life(), trailer.life()) < 0) {
+            own.heldBack.add(this);
+            heldParameters = split.parameters();
+            return;
+          }
+          own.giveWayTo(this);
+        }
+      }
     }
+    answer(split.parameters());
+  }
+
+  /** Takes the transport's parameters of the peer, and on the accepting side sends its own. */
+  private void answer(byte[] parameters) {
     try {
       PendingChannel mine = pending();
       if (role == ChannelRole.ACCEPTOR) {
         // Taken before complete: that ends the pending channel's own life.
-        byte[] answer = engine.handshake(mine.parameters());
-        complete(mine, split.parameters());
+        byte[] answer = engine.handshake(mine.parameters(), false);
+        complete(mine, parameters);
         link.send(answer);
       } else {
-        complete(mine, split.parameters());
+        complete(mine, parameters);
       }
     } catch (P2pException e) {
       fail(located(e));
@@ -243,12 +283,60 @@ final class ConnectionSetup {
     if (over) {
       return;
     }
-    over = true;
-    engine.forget(this, channel);
     if (connection != null) {
+      over = true;
+      engine.forget(this, channel);
       connection.fail(cause);
       return;
     }
+    ConnectionSetup theirs =
+        sharedByUs && remote != null ? engine.shared(remote, ChannelRole.ACCEPTOR) : null;
+    if (theirs != null) {
+      giveWayTo(theirs);
+      return;
+    }
+    abort(cause);
+    results.forEach(each -> each.completeExceptionally(cause));
+    heldBack.forEach(ConnectionSetup::goOn);
+  }
+
+  /** The peer's attempt at the same takes the place of this one: its result is this one's too. */
+  private void giveWayTo(ConnectionSetup theirs) {
+    if (over) {
+      return;
+    }
+    abort(anotherWasMade());
+    DefaultConnection made = theirs.connection;
+    if (made != null) {
+      results.forEach(each -> each.complete(made));
+    } else {
+      theirs.results.addAll(results);
+    }
+    heldBack.remove(theirs);
+    heldBack.forEach(held -> held.fail(anotherWasMade()));
+    if (theirs.heldParameters != null) {
+      theirs.goOn();
+    }
+  }
+
+  /** It was held back and is not any more. */
+  private void goOn() {
+    byte[] parameters = heldParameters;
+    heldParameters = null;
+    if (parameters != null && !over) {
+      answer(parameters);
+    }
+  }
+
+  private HandshakeException anotherWasMade() {
+    return new HandshakeException(
+        "both sides connected at the same moment, and another connection was made", detail());
+  }
+
+  /** Frees all that it has, and closes the link. */
+  private void abort(P2pException cause) {
+    over = true;
+    engine.forget(this, channel);
     if (pending != null) {
       pending.abort();
     }
@@ -264,7 +352,6 @@ final class ConnectionSetup {
       // It may never connect, so there is no sending to wait for.
       link.close();
     }
-    result.completeExceptionally(cause);
   }
 
   /** A transport does not know whom its parameters came from. */
@@ -308,6 +395,14 @@ final class ConnectionSetup {
     if (peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
       link.watch(remote.socketAddress());
     }
-    result.complete(connection);
+    DefaultConnection made = connection;
+    if (shared) {
+      ConnectionSetup own = engine.shared(remote, ChannelRole.CONNECTOR);
+      if (own != null && own.isUnderWay()) {
+        own.giveWayTo(this);
+      }
+    }
+    results.forEach(each -> each.complete(made));
+    heldBack.forEach(held -> held.fail(anotherWasMade()));
   }
 }
