@@ -191,6 +191,14 @@ final class ConnectionSetup {
       protocolError("its handshake has no trailer, so it is no JVM engine");
       return;
     }
+    if (trailer.life() == engine.life()) {
+      fail(
+          new HandshakeException(
+              "the handshake that came is this engine's own: the peer is this engine itself, or"
+                  + " something that echoes",
+              detail().withRemedy("Check the peer's address and port")));
+      return;
+    }
     if (role == ChannelRole.ACCEPTOR) {
       remote =
           trailer.sender() != null
