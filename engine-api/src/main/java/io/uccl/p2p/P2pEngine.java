@@ -126,7 +126,9 @@ public interface P2pEngine extends AutoCloseable {
   /**
    * Connects to a peer, or returns the open connection that is there already: made by an earlier
    * {@code addPeer}, or by the peer and taken by {@link #passiveAccept}. Threads that add one peer
-   * at the same time get one connection.
+   * at the same time get one connection; so do two engines that add each other at the same moment,
+   * if both have called {@link #passiveAccept}. Connections that are made by {@link #connect} are
+   * never merged: whoever asks for each gets each.
    *
    * @param peer where the peer is, from its {@link #metadata()}
    * @param timeout as for {@link #connect}

@@ -22,6 +22,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.zip.CRC32;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -97,6 +98,7 @@ public final class PeerMain {
       case "await" -> await(words);
       case "notify" -> connection(words[1]).sendNotification(notification(words)).name();
       case "take" -> take(words);
+      case "takeSum" -> takeSum(words);
       case "failure" -> failure(connection(words[1]).failure());
       case "close" -> close(words[1]);
       case "environment" -> nameEngine(P2pEngine.open());
@@ -204,6 +206,26 @@ public final class PeerMain {
         + text(notification.message())
         + " "
         + nameOf(received.from());
+  }
+
+  /** {@code takeSum ENGINE MILLIS}: what is too long to be told is told by its sum. */
+  private String takeSum(String[] words) throws InterruptedException {
+    ReceivedNotification received = engine(words[1]).takeNotification(millis(words[2]));
+    return received == null ? "" : sum(received.notification());
+  }
+
+  /** Type, lengths and checksum of a notification. */
+  static String sum(Notification notification) {
+    byte[] message = notification.message();
+    CRC32 crc = new CRC32();
+    crc.update(message);
+    return notification.type()
+        + "/"
+        + notification.name().length
+        + "/"
+        + message.length
+        + "/"
+        + crc.getValue();
   }
 
   private static String failure(@Nullable P2pException failure) {
