@@ -519,10 +519,7 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C17 An operation that is still queued expires alone")
   void queuedExpiresAlone() throws InterruptedException {
-    Map<String, String> environment = new HashMap<>(kit().environment());
-    environment.put("UCCL_P2P_MAX_INFLIGHT_OPS", "4");
-    EngineConfig config = EngineConfig.of(environment).withTransport(kit().transport());
-    try (Session session = session(config)) {
+    try (Session session = session(kit().config(Map.of("UCCL_P2P_MAX_INFLIGHT_OPS", "4")))) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);

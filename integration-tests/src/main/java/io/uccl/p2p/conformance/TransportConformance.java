@@ -5,6 +5,7 @@ import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -92,8 +93,17 @@ public abstract class TransportConformance {
     return Objects.requireNonNull(peer);
   }
 
+  /** The transport is named as users name it: by the environment. */
   final EngineConfig config() {
-    return EngineConfig.of(environment()).withTransport(transport());
+    return config(Map.of());
+  }
+
+  /** The same with more variables. */
+  final EngineConfig config(Map<String, String> more) {
+    Map<String, String> variables = new HashMap<>(environment());
+    variables.put("UCCL_P2P_TRANSPORT", transport());
+    variables.putAll(more);
+    return EngineConfig.of(variables);
   }
 
   /** An engine on each side, and a connection. */

@@ -22,7 +22,7 @@ class ExampleGuideTest {
   void everyExcerptStandsInTheExample() throws Exception {
     Path guide =
         ExampleJar.SOURCES
-            .resolve("../../../docs/write-a-transport.md")
+            .resolve("../../../../docs/write-a-transport.md")
             .toAbsolutePath()
             .normalize();
     List<String> excerpts =
@@ -37,7 +37,7 @@ class ExampleGuideTest {
   }
 
   private static String sources() throws IOException {
-    try (Stream<Path> files = Files.walk(ExampleJar.SOURCES.resolve("java"))) {
+    try (Stream<Path> files = Files.walk(ExampleJar.SOURCES)) {
       return files
           .filter(Files::isRegularFile)
           .sorted()
