@@ -70,8 +70,8 @@ public abstract class TransportConformance {
   }
 
   /**
-   * How an engine of another transport is opened, for the rule of two transports in one process. By
-   * default two engines of this transport stand for it.
+   * How an engine of another transport is opened, for the rules of two transports. By default the
+   * kit's own one, which has this transport below it and a magic of its own.
    */
   protected Optional<EngineConfig> secondTransport() {
     return Optional.empty();
@@ -104,6 +104,28 @@ public abstract class TransportConformance {
     variables.put("UCCL_P2P_TRANSPORT", transport());
     variables.putAll(more);
     return EngineConfig.of(variables);
+  }
+
+  /** For engines whose transport is watched. */
+  final EngineConfig config(Watch watch) {
+    return config(watched(watch.variables(transport())));
+  }
+
+  /** For an engine of another transport. */
+  final EngineConfig second() {
+    return secondTransport()
+        .orElseGet(() -> config(watched(WatchedTransportProvider.variables(transport(), 0))));
+  }
+
+  /** With the window that the transport would have by itself. */
+  private Map<String, String> watched(Map<String, String> variables) {
+    Map<String, String> all = new HashMap<>(variables);
+    String window = "UCCL_P2P_MAX_INFLIGHT_OPS";
+    WatchedTransportProvider.find(transport())
+        .filter(provider -> !environment().containsKey(window))
+        .ifPresent(
+            provider -> all.put(window, Integer.toString(provider.defaultInflightOperations())));
+    return all;
   }
 
   /** An engine on each side, and a connection. */
