@@ -135,6 +135,22 @@ class BenchEndToEndTest {
   }
 
   @Test
+  void aVariableWithoutEffectIsOneWarningThoughThereAreTwoEngines() throws Exception {
+    String[][] commands = {
+      {"doctor"}, {"bench", "--pairs", "1", "--seconds", "0.05", "--sizes", "64", "--num-iovs", "1"}
+    };
+    for (String[] command : commands) {
+      ProcessBuilder builder = builder(command);
+      builder.environment().put("UCCL_P2P_RDMA_CC", "1");
+      Run run = run(builder);
+      assertThat(run.code()).as(run.err()).isZero();
+      assertThat(run.err().lines().filter(line -> line.contains("UCCL_P2P_RDMA_CC")))
+          .as("%s: %s", command[0], run.err())
+          .hasSize(1);
+    }
+  }
+
+  @Test
   void aTransportThatCannotWorkIsOneLineAndThree() throws Exception {
     Run run = failureWith("UCCL_P2P_TRANSPORT", "cxi", "bench");
     assertThat(run.code()).isEqualTo(ExitCode.TRANSPORT_UNAVAILABLE);

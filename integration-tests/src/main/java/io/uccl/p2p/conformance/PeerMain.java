@@ -104,15 +104,15 @@ public final class PeerMain {
     };
   }
 
-  /** {@code open TRANSPORT STALL_MILLIS MAX_OPERATION_BYTES NAME=VALUE...}. */
+  /** {@code open TRANSPORT|- STALL_MILLIS MAX_OPERATION_BYTES NAME=VALUE...}. */
   private static EngineConfig config(String[] words) {
     Map<String, String> environment = new HashMap<>();
     for (int i = 4; i < words.length; i++) {
       String[] pair = words[i].split("=", 2);
       environment.put(pair[0], pair[1]);
     }
-    return EngineConfig.of(environment)
-        .withTransport(words[1])
+    EngineConfig config = EngineConfig.of(environment);
+    return (words[1].equals(EMPTY) ? config : config.withTransport(words[1]))
         .withStallDeadline(millis(words[2]))
         .withMaxOperationBytes(Long.parseLong(words[3]));
   }

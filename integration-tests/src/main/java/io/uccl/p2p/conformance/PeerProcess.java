@@ -134,7 +134,8 @@ final class PeerProcess implements AutoCloseable {
 
   /** Opens an engine there. */
   RemoteEngine open(EngineConfig config) {
-    List<Object> words = new ArrayList<>(List.of("open", config.transport().orElseThrow()));
+    List<Object> words =
+        new ArrayList<>(List.of("open", config.transport().orElse(PeerMain.EMPTY)));
     words.add(config.stallDeadline().toMillis());
     words.add(config.maxOperationBytes());
     config.environment().forEach((name, value) -> words.add(name + "=" + value));
