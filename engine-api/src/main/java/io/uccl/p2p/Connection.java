@@ -87,7 +87,8 @@ public interface Connection extends AutoCloseable {
    * @return {@link PostResult#BACK_PRESSURED} if more than {@link Notification#MAX_FRAME_BYTES}
    *     bytes are waiting to be sent to this peer; the notification was not taken then
    * @throws IllegalArgumentException if it is too large for one frame
-   * @throws P2pException the connection's {@link #failure()}, if it is not open
+   * @throws P2pException the connection's {@link #failure()}, if it is not open; a {@link
+   *     PeerLostException} if that is only about to be noticed
    */
   PostResult sendNotification(Notification notification);
 
@@ -97,7 +98,7 @@ public interface Connection extends AutoCloseable {
    *
    * @param transfer posted on this connection
    * @return as {@link #sendNotification}
-   * @throws IllegalArgumentException if the transfer is another connection's
+   * @throws IllegalArgumentException if the transfer is another connection's, or was not posted
    * @throws P2pException the connection's {@link #failure()}, if it is not open
    */
   PostResult sendAfter(Transfer transfer, Notification notification);

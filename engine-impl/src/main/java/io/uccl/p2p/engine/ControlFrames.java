@@ -56,7 +56,7 @@ final class ControlFrames implements ControlChannel.Listener {
     DefaultP2pEngine whole = engine.join();
     ConnectionSetup setup = new ConnectionSetup(whole, link);
     link.attach(setup);
-    whole.loop().run(() -> whole.incoming(setup));
+    run(whole, setup, () -> whole.incoming(setup));
   }
 
   @Override
@@ -67,7 +67,7 @@ final class ControlFrames implements ControlChannel.Listener {
       case NOTIFICATION -> {
         Notification notification = ControlCodec.decodeNotification(payload);
         whole.inboxBudget().arrived(link, notification);
-        whole.loop().run(() -> whole.deliver(setup.connection(), notification));
+        run(whole, setup, () -> whole.deliver(setup.connection(), notification));
       }
       case READY -> run(whole, setup, setup::peerReady);
       case REFUSED -> {
