@@ -92,7 +92,8 @@ public interface Connection extends AutoCloseable {
    *     bytes, and 128 for each notification, are not confirmed by this peer, see {@link
    *     #flushNotifications}; the notification was not taken then
    * @throws IllegalArgumentException if it is too large for one frame
-   * @throws P2pException the connection's {@link #failure()}, if it is not open
+   * @throws P2pException the connection's {@link #failure()}, if it is not open; a {@link
+   *     PeerLostException} if that is only about to be noticed
    */
   PostResult sendNotification(Notification notification);
 
@@ -102,7 +103,7 @@ public interface Connection extends AutoCloseable {
    *
    * @param transfer posted on this connection
    * @return as {@link #sendNotification}
-   * @throws IllegalArgumentException if the transfer is another connection's
+   * @throws IllegalArgumentException if the transfer is another connection's, or was not posted
    * @throws P2pException the connection's {@link #failure()}, if it is not open
    */
   PostResult sendAfter(Transfer transfer, Notification notification);

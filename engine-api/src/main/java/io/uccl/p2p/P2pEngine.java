@@ -112,6 +112,8 @@ public interface P2pEngine extends AutoCloseable {
    *
    * @return the connection, or null if none came within the timeout
    * @throws IllegalStateException after {@link #passiveAccept}
+   * @throws ResourceClosedException if the engine is closed, also while this waits
+   * @throws TransportException if the transport broke, also while this waits
    * @throws InterruptedException if interrupted; no connection is lost by it
    */
   @Nullable Connection accept(Duration timeout) throws InterruptedException;
@@ -149,11 +151,18 @@ public interface P2pEngine extends AutoCloseable {
    * Takes the next notification that any peer sent, waiting for one.
    *
    * @return the notification and who sent it, or null if none came within the timeout
+   * @throws ResourceClosedException if the engine is closed, also while this waits
+   * @throws TransportException if the transport broke, also while this waits
    * @throws InterruptedException if interrupted; no notification is lost by it
    */
   @Nullable ReceivedNotification takeNotification(Duration timeout) throws InterruptedException;
 
-  /** Takes the next notification if one is there, else returns null at once. */
+  /**
+   * Takes the next notification if one is there, else returns null at once.
+   *
+   * @throws ResourceClosedException if the engine is closed
+   * @throws TransportException if the transport broke
+   */
   @Nullable ReceivedNotification pollNotification();
 
   /** Closes every connection and region, the transport and the engine's threads. Idempotent. */

@@ -58,7 +58,7 @@ final class ControlFrames implements ControlChannel.Listener {
     DefaultP2pEngine whole = engine.join();
     ConnectionSetup setup = new ConnectionSetup(whole, link);
     link.attach(setup);
-    whole.loop().run(() -> whole.incoming(setup));
+    run(whole, setup, () -> whole.incoming(setup));
   }
 
   @Override
@@ -122,13 +122,13 @@ final class ControlFrames implements ControlChannel.Listener {
   private static void arrived(
       DefaultP2pEngine whole, ConnectionSetup setup, ControlLink link, Notification notification) {
     whole.inboxBudget().arrived(link, notification);
-    whole
-        .loop()
-        .run(
-            () -> {
-              whole.deliver(setup.connection(), notification);
-              setup.delivered();
-            });
+    run(
+        whole,
+        setup,
+        () -> {
+          whole.deliver(setup.connection(), notification);
+          setup.delivered();
+        });
   }
 
   /** Nothing more of the link is looked at: what follows an error means nothing. */
