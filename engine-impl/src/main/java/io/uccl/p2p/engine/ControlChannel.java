@@ -22,7 +22,6 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.util.ArrayList;
 import java.util.HashSet;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
@@ -61,6 +60,7 @@ final class ControlChannel implements AutoCloseable {
   private static final int REQUESTS_PER_ROUND = 1024;
   private static final long SENDING_NANOS = TimeUnit.SECONDS.toNanos(SENDING_SECONDS);
   private static final long DRAINING_NANOS = TimeUnit.SECONDS.toNanos(1);
+  private static final byte[] HEARTBEAT = ControlCodec.encodeHeartbeat();
   private static final long ACCEPT_PAUSE_NANOS = TimeUnit.SECONDS.toNanos(ACCEPT_PAUSE_SECONDS);
 
   /**
@@ -109,6 +109,7 @@ final class ControlChannel implements AutoCloseable {
   private final InetSocketAddress address;
   private final Selector selector;
   private final SelectionKey serverKey;
+  private final Consumer<SelectionKey> onSelected = this::serve;
   private final Thread thread;
 
   // Links with a request: to be connected, something to send, to be closed.
@@ -137,7 +138,7 @@ final class ControlChannel implements AutoCloseable {
     address = (InetSocketAddress) server.getLocalAddress();
     server.configureBlocking(false);
     serverKey = server.register(selector, SelectionKey.OP_ACCEPT);
-    heartbeats = new Heartbeats(selector, ControlCodec.encodeHeartbeat(), new Verdicts());
+    heartbeats = new Heartbeats(selector, new WatchedLinks());
     thread = new Thread(this::run, "p2p-control-" + address.getPort());
     thread.setDaemon(true);
   }
@@ -279,7 +280,6 @@ final class ControlChannel implements AutoCloseable {
         Thread.interrupted();
         select();
         serveRequests();
-        serveKeys();
         serveDeadlines();
       }
     } catch (Throwable t) {
@@ -289,25 +289,28 @@ final class ControlChannel implements AutoCloseable {
     }
   }
 
+  /** Waits for keys that are ready, or something else to do, and serves the keys. */
   private void select() throws IOException {
     if (!attention.isEmpty()) {
-      selector.selectNow();
+      selector.selectNow(onSelected);
       return;
     }
     long now = System.nanoTime();
     long nanos = heartbeats.nanosLeft(now);
-    for (ControlLink link : withDeadline) {
-      nanos = Math.min(nanos, link.deadline - now);
+    if (!withDeadline.isEmpty()) {
+      for (ControlLink link : withDeadline) {
+        nanos = Math.min(nanos, link.deadline - now);
+      }
     }
     if (acceptPaused) {
       nanos = Math.min(nanos, acceptAgainAt - now);
     }
     if (nanos == Long.MAX_VALUE) {
-      selector.select();
+      selector.select(onSelected);
     } else if (nanos <= 0) {
-      selector.selectNow();
+      selector.selectNow(onSelected);
     } else {
-      selector.select(TimeUnit.NANOSECONDS.toMillis(nanos) + 1);
+      selector.select(onSelected, TimeUnit.NANOSECONDS.toMillis(nanos) + 1);
     }
   }
 
@@ -318,7 +321,11 @@ final class ControlChannel implements AutoCloseable {
         return;
       }
       link.attentionGiven();
-      guarded(link, () -> serveRequest(link));
+      try {
+        serveRequest(link);
+      } catch (Throwable t) {
+        failed(link, t);
+      }
     }
   }
 
@@ -345,30 +352,25 @@ final class ControlChannel implements AutoCloseable {
     }
   }
 
-  private void serveKeys() {
-    Iterator<SelectionKey> selected = selector.selectedKeys().iterator();
-    while (selected.hasNext()) {
-      SelectionKey key = selected.next();
-      selected.remove();
-      if (key == serverKey) {
-        accept();
-      } else if (key.isValid() && key.attachment() instanceof Heartbeats.Watched watched) {
-        heartbeats.serve(watched, System.nanoTime());
-      } else if (key.isValid()) {
-        ControlLink link = (ControlLink) Objects.requireNonNull(key.attachment());
-        guarded(link, () -> serve(link, key));
+  private void serve(SelectionKey key) {
+    if (key == serverKey) {
+      accept();
+    } else if (key.isValid() && key.attachment() instanceof Heartbeats.Watched watched) {
+      heartbeats.serve(watched, System.nanoTime());
+    } else if (key.isValid()) {
+      ControlLink link = (ControlLink) Objects.requireNonNull(key.attachment());
+      try {
+        serve(link, key);
+      } catch (Throwable t) {
+        failed(link, t);
       }
     }
   }
 
   /** What fails in a way that is not foreseen, for want of memory say, costs one link. */
-  private void guarded(ControlLink link, Runnable work) {
-    try {
-      work.run();
-    } catch (Throwable t) {
-      log.error("{} fails and is closed", link, t);
-      finish(link, new IOException("internal failure: " + t, t));
-    }
+  private void failed(ControlLink link, Throwable cause) {
+    log.error("{} fails and is closed", link, cause);
+    finish(link, new IOException("internal failure: " + cause, cause));
   }
 
   private void serve(ControlLink link, SelectionKey key) {
@@ -575,6 +577,10 @@ final class ControlChannel implements AutoCloseable {
 
   private void deliver(ControlLink link) throws IOException {
     while (link.closing() == Closing.NOT) {
+      // Where heartbeats are due, that bytes came is all they say, and it was noted.
+      if (link.watched != null && link.assembler.skip(HEARTBEAT, received)) {
+        continue;
+      }
       ByteBuffer payload = link.assembler.next(received);
       if (payload == null || !tell(link, l -> l.onFrame(link, payload))) {
         return;
@@ -623,7 +629,17 @@ final class ControlChannel implements AutoCloseable {
     }
   }
 
-  private final class Verdicts implements Heartbeats.Verdicts {
+  private final class WatchedLinks implements Heartbeats.Links {
+    @Override
+    public void sendHeartbeat(ControlLink link) {
+      try {
+        link.queueHeartbeat();
+        write(link);
+      } catch (Throwable t) {
+        failed(link, t);
+      }
+    }
+
     @Override
     public void onPeerState(ControlLink link, PeerState state) {
       tell(link, l -> l.onPeerState(link, state));

@@ -55,6 +55,8 @@ final class ControlLink {
   @Nullable SocketChannel socket;
   @Nullable SelectionKey key;
   long deadline;
+  Heartbeats.@Nullable Watched watched;
+  private final List<Runnable> taken = new ArrayList<>(0);
   private @Nullable Object attachment;
 
   ControlLink(ControlChannel owner, InetSocketAddress remote, boolean outgoing) {
@@ -236,6 +238,15 @@ final class ControlLink {
     }
   }
 
+  /** Queues a heartbeat, unless something else waits to be sent or the link is closing. */
+  void queueHeartbeat() {
+    synchronized (lock) {
+      if (closing == Closing.NOT) {
+        queue.addHeartbeat();
+      }
+    }
+  }
+
   /** Copies from the head of the queue as much as fits, and leaves it in the queue. */
   void copyQueued(ByteBuffer target) {
     synchronized (lock) {
@@ -245,10 +256,13 @@ final class ControlLink {
 
   /** Takes from the head of the queue what the kernel took. */
   void sent(int bytes) {
-    List<Runnable> taken = new ArrayList<>(0);
     synchronized (lock) {
       queue.sent(bytes, taken);
     }
-    taken.forEach(Runnable::run);
+    if (!taken.isEmpty()) {
+      List<Runnable> ready = List.copyOf(taken);
+      taken.clear();
+      ready.forEach(Runnable::run);
+    }
   }
 }

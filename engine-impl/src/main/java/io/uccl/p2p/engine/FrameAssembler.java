@@ -70,6 +70,33 @@ final class FrameAssembler {
     return whole;
   }
 
+  /**
+   * Skips the next frame if it is the given one and lies in {@code input} as a whole. Allocates
+   * nothing.
+   *
+   * @param payload of the frame to skip
+   */
+  boolean skip(byte[] payload, ByteBuffer input) {
+    int size = PREFIX_BYTES + payload.length;
+    if (isMidFrame() || input.remaining() < size) {
+      return false;
+    }
+    int at = input.position();
+    for (int i = 0; i < PREFIX_BYTES; i++) {
+      int shift = Byte.SIZE * (PREFIX_BYTES - 1 - i);
+      if (input.get(at + i) != (byte) (payload.length >>> shift)) {
+        return false;
+      }
+    }
+    for (int i = 0; i < payload.length; i++) {
+      if (input.get(at + PREFIX_BYTES + i) != payload[i]) {
+        return false;
+      }
+    }
+    input.position(at + size);
+    return true;
+  }
+
   /** True if a frame has begun and is not complete. */
   boolean isMidFrame() {
     return prefixBytes > 0 || length > 0;

@@ -8,10 +8,9 @@ import java.net.InetSocketAddress;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -26,7 +25,7 @@ import org.slf4j.LoggerFactory;
  * kernel of a stopped process makes it all the same. A live peer sees a connection that ends before
  * it says anything, and thinks nothing of it.
  *
- * <p>Only the control thread uses it.
+ * <p>Only the control thread uses it. While peers are as they should be a tick allocates nothing.
  */
 final class Heartbeats {
 
@@ -38,8 +37,11 @@ final class Heartbeats {
   /** A tick that comes later than this was held up, and so was all reading. */
   private static final long LATE_NANOS = TimeUnit.SECONDS.toNanos(1);
 
-  /** Told what comes out of it. */
-  interface Verdicts {
+  /** Does what comes out of it. */
+  interface Links {
+    /** A link's peer is to hear from this side, if it does not anyway. */
+    void sendHeartbeat(ControlLink link);
+
     /** The state of a link's peer is another; never LOST. */
     void onPeerState(ControlLink link, PeerState state);
 
@@ -48,21 +50,21 @@ final class Heartbeats {
   }
 
   private final Selector selector;
-  private final byte[] heartbeat;
-  private final Verdicts verdicts;
-  private final Map<ControlLink, Watched> watched = new LinkedHashMap<>();
+  private final Links links;
+  // Gone through by index from the end: an iterator would be an allocation, and a verdict may end
+  // the link that it is about.
+  private final List<Watched> watched = new ArrayList<>();
   private long nextTick;
 
   /**
    * Makes one that watches nothing yet.
    *
    * @param selector of the control thread; a probe's key has a {@link Watched} attached
-   * @param heartbeat the frame to send
+   * @param links of the control thread
    */
-  Heartbeats(Selector selector, byte[] heartbeat, Verdicts verdicts) {
+  Heartbeats(Selector selector, Links links) {
     this.selector = selector;
-    this.heartbeat = heartbeat;
-    this.verdicts = verdicts;
+    this.links = links;
   }
 
   /** A link whose peer is watched, and the probe that is under way. */
@@ -90,20 +92,25 @@ final class Heartbeats {
     if (watched.isEmpty()) {
       nextTick = now + TICK_NANOS;
     }
-    watched.computeIfAbsent(link, key -> new Watched(link, control, now));
+    if (link.watched == null) {
+      link.watched = new Watched(link, control, now);
+      watched.add(link.watched);
+    }
   }
 
   /** Watches a link no longer. */
   void forget(ControlLink link) {
-    Watched gone = watched.remove(link);
+    Watched gone = link.watched;
     if (gone != null) {
+      link.watched = null;
+      watched.remove(gone);
       endProbe(gone);
     }
   }
 
   /** Bytes came on a link. */
   void heard(ControlLink link, long now) {
-    Watched one = watched.get(link);
+    Watched one = link.watched;
     if (one != null) {
       one.watch.heard(now);
       endProbe(one);
@@ -116,7 +123,8 @@ final class Heartbeats {
     long left = Long.MAX_VALUE;
     if (!watched.isEmpty()) {
       left = nextTick - now;
-      for (Watched one : watched.values()) {
+      for (int i = watched.size() - 1; i >= 0; i--) {
+        Watched one = watched.get(i);
         if (one.probe != null) {
           left = Math.min(left, one.probeDeadline - now);
         }
@@ -133,7 +141,7 @@ final class Heartbeats {
     long late = now - nextTick;
     if (late > LATE_NANOS) {
       log.debug("the control thread was held up for {} ms", TimeUnit.NANOSECONDS.toMillis(late));
-      for (Watched one : watched.values()) {
+      for (Watched one : watched) {
         endProbe(one);
         one.watch.restart(now);
       }
@@ -142,8 +150,8 @@ final class Heartbeats {
     if (tick) {
       nextTick = now + TICK_NANOS;
     }
-    // A copy, since a verdict may end a link.
-    for (Watched one : List.copyOf(watched.values())) {
+    for (int i = watched.size() - 1; i >= 0; i--) {
+      Watched one = watched.get(i);
       if (one.probe != null && now - one.probeDeadline >= 0) {
         probed(one, PeerWatch.Probe.UNANSWERED, now);
       } else if (tick) {
@@ -156,10 +164,7 @@ final class Heartbeats {
     if (one.link.closing() != ControlLink.Closing.NOT) {
       return;
     }
-    // What waits to be sent is a heartbeat too; and where nothing is taken, more would pile up.
-    if (!one.link.hasQueued()) {
-      one.link.send(heartbeat);
-    }
+    links.sendHeartbeat(one.link);
     boolean probe = one.watch.tick(now, one.link.isReadingPaused());
     tell(one);
     if (probe) {
@@ -235,7 +240,7 @@ final class Heartbeats {
     endProbe(one);
     one.watch.probed(outcome, now);
     if (one.watch.state() == PeerState.LOST) {
-      verdicts.onLost(one.link, new IOException(lossOf(one, outcome, now)));
+      links.onLost(one.link, new IOException(lossOf(one, outcome, now)));
     } else {
       tell(one);
     }
@@ -267,7 +272,7 @@ final class Heartbeats {
     PeerState state = one.watch.state();
     if (state != one.told) {
       one.told = state;
-      verdicts.onPeerState(one.link, state);
+      links.onPeerState(one.link, state);
     }
   }
 }

@@ -15,8 +15,20 @@ final class SendQueue {
   private final ArrayDeque<Outgoing> begun = new ArrayDeque<>();
   private final ArrayDeque<Outgoing> control = new ArrayDeque<>();
   private final ArrayDeque<Outgoing> notifications = new ArrayDeque<>();
+  private final Outgoing heartbeat = new Outgoing(ControlCodec.encodeHeartbeat(), null);
   private @Nullable Outgoing latest;
   private long bytes;
+
+  /**
+   * Queues a heartbeat if nothing waits to be sent: what waits says that this side lives, too, and
+   * where nothing is taken more would pile up. Allocates nothing.
+   */
+  void addHeartbeat() {
+    if (isEmpty()) {
+      heartbeat.sent = 0;
+      add(control, heartbeat);
+    }
+  }
 
   /** Queues a control frame. */
   void addControl(byte[] payload) {
@@ -71,8 +83,8 @@ final class SendQueue {
 
   /** Copies from the head as much as fits, and keeps it until it is {@link #sent}. */
   void copyTo(ByteBuffer target) {
-    for (Outgoing frame : begun) {
-      frame.copyTo(target);
+    if (!begun.isEmpty()) {
+      begun.forEach(frame -> frame.copyTo(target));
     }
     while (target.hasRemaining()) {
       Outgoing next = control.isEmpty() ? notifications.poll() : control.poll();

@@ -75,6 +75,21 @@ class FrameAssemblerTest {
   }
 
   @Test
+  void onlyTheWholeFrameThatIsAskedForIsSkipped() throws Exception {
+    byte[] skipped = {7, 8};
+    ByteBuffer input = ByteBuffer.wrap(stream(List.of(skipped, new byte[] {7, 9}, skipped)));
+    assertThat(assembler.skip(skipped, input)).isTrue();
+    assertThat(assembler.skip(skipped, input)).as("another frame").isFalse();
+    assertThat(copy(assembler.next(input))).containsExactly(7, 9);
+    input.limit(input.limit() - 1);
+    assertThat(assembler.skip(skipped, input)).as("not all of it is there").isFalse();
+    assertThat(assembler.next(input)).isNull();
+    input.limit(input.limit() + 1);
+    assertThat(assembler.skip(skipped, input)).as("it has begun").isFalse();
+    assertThat(copy(assembler.next(input))).containsExactly(skipped);
+  }
+
+  @Test
   void framesSplitAndJoinedAtRandomComeAsTheyWereSent() throws Exception {
     for (int round = 0; round < 2000; round++) {
       Random random = new Random(SEED + round);

@@ -57,6 +57,23 @@ class SendQueueTest {
   }
 
   @Test
+  void aHeartbeatIsSentOnlyWhereNothingElseWaits() {
+    queue.addHeartbeat();
+    queue.addHeartbeat();
+    assertThat(queue.bytes()).as("one").isEqualTo(12);
+    assertThat(send(100, 5)).isEqualTo("0008P");
+    queue.addHeartbeat();
+    assertThat(queue.bytes()).as("the rest of it").isEqualTo(7);
+    assertThat(send(100, 7)).isEqualTo("2PJ3000");
+    queue.addControl(bytes("!"));
+    queue.addHeartbeat();
+    assertThat(send(100, 5)).isEqualTo("0001!");
+    assertThat(queue.isEmpty()).isTrue();
+    queue.addHeartbeat();
+    assertThat(send(100, 12)).isEqualTo("0008P2PJ3000");
+  }
+
+  @Test
   void theLatestFrameTakesThePlaceOfTheOneBeforeUntilThatIsHandedOut() {
     queue.addLatest(bytes("1st"));
     queue.addLatest(bytes("2nd"));
