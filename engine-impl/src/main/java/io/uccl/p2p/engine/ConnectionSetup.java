@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,6 +35,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class ConnectionSetup {
 
+  /** Answers that the peer has not read from which on it asks for too much: 2 MiB. */
+  private static final int MOST_ANSWERS = 64 << 10;
+
   private final DefaultP2pEngine engine;
   private final ControlLink link;
   private final ChannelRole role;
@@ -53,6 +57,8 @@ final class ConnectionSetup {
   private volatile @Nullable DefaultConnection connection;
   private volatile int peerFeatures;
   private volatile @Nullable NotificationSender sender;
+  private final RevokedRegions revoked = new RevokedRegions();
+  private final AtomicInteger answers = new AtomicInteger();
   private long delivered;
 
   // -- the control thread's
@@ -152,6 +158,36 @@ final class ConnectionSetup {
     delivered++;
     if (peerHas(HandshakeTrailer.FEATURE_PIECES)) {
       link.sendLatest(ControlCodec.encodeAck(delivered));
+    }
+  }
+
+  /** Whether the peer has read enough of what was answered so far. Any thread. */
+  boolean mayAnswer() {
+    return answers.get() < MOST_ANSWERS;
+  }
+
+  /** The peer is about to close a region. */
+  void revoked(int rid, long idx) {
+    if (trailer == null || trailer.life() != (int) (idx >>> 32)) {
+      protocolError("it revokes a region that is not its own");
+      return;
+    }
+    DefaultConnection made = connection;
+    if (revoked.add(rid, idx, made == null ? 0 : made.inFlightTo(idx))) {
+      answerDrained(rid, idx);
+    }
+  }
+
+  /** Tells the peer that nothing of this side uses a region that it revoked. */
+  void answerDrained(int rid, long idx) {
+    answers.incrementAndGet();
+    link.send(ControlCodec.encodeDrained(rid, idx), answers::decrementAndGet);
+  }
+
+  /** The peer says that nothing of its side uses a region that this side revoked. */
+  void drained(int rid, long idx) {
+    if (connection != null) {
+      engine.drained(connection, rid, idx);
     }
   }
 
@@ -398,7 +434,8 @@ final class ConnectionSetup {
     NotificationSender mine =
         new NotificationSender(link, peerHas(HandshakeTrailer.FEATURE_PIECES));
     sender = mine;
-    connection = new DefaultConnection(engine, remote, trailer.life(), channel, link, mine, this);
+    connection =
+        new DefaultConnection(engine, remote, trailer.life(), channel, link, mine, revoked, this);
     engine.established(connection, role);
     if (peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
       link.watch(remote.socketAddress());

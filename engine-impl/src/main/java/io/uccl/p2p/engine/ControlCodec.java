@@ -26,12 +26,13 @@ import java.nio.charset.StandardCharsets;
  * <pre>
  * offset  size  field
  *      0     4  magic 0x4A503250, on the wire the text P2PJ
- *      4     2  kind: 1 READY, 2 REFUSED, 3 HEARTBEAT, 4 PIECE, 5 ACK
+ *      4     2  kind: 1 READY, 2 REFUSED, 3 HEARTBEAT, 4 PIECE, 5 ACK, 6 REVOKE, 7 DRAINED
  *      6     2  0
  *      8        READY, HEARTBEAT: nothing
  *               REFUSED: u32 length of the reason, the reason in UTF-8
  *               PIECE:   u32 total | u32 offset | bytes, 1 to 256 KiB
  *               ACK:     u64 count
+ *               REVOKE, DRAINED: u32 region id | u64 life and epoch, as in its descriptors
  * </pre>
  *
  * READY says that the sender can receive now. REFUSED is an acceptor's answer to a handshake that
@@ -42,6 +43,9 @@ import java.nio.charset.StandardCharsets;
  * The pieces of one notification come in order, without a gap, and before any byte of the next
  * notification; only frames of other kinds may come in between. ACK says how many notifications
  * were delivered since the link began.
+ *
+ * <p>REVOKE says that the sender is about to close a region: the receiver posts nothing more to it,
+ * and answers with DRAINED as soon as nothing that it posted before is under way.
  *
  * <p>All numbers are little-endian. Buffers that are read keep their position, and their order is
  * ignored.
@@ -59,7 +63,10 @@ final class ControlCodec {
   private static final int KIND_HEARTBEAT = 3;
   private static final int KIND_PIECE = 4;
   private static final int KIND_ACK = 5;
+  private static final int KIND_REVOKE = 6;
+  private static final int KIND_DRAINED = 7;
   private static final int JVM_HEADER_BYTES = 8;
+  private static final int REGION_BYTES = Integer.BYTES + Long.BYTES;
   private static final int PIECE_HEADER_BYTES = JVM_HEADER_BYTES + 2 * Integer.BYTES;
   private static final int REASON_OFFSET = JVM_HEADER_BYTES + Integer.BYTES;
   private static final int MAX_REASON_CHARS = 1000;
@@ -84,6 +91,10 @@ final class ControlCodec {
     PIECE,
     /** A well-formed ACK. */
     ACK,
+    /** A well-formed REVOKE. */
+    REVOKE,
+    /** A well-formed DRAINED. */
+    DRAINED,
     /** Anything else. {@link Handshake#decode} throws for it and says what it may be. */
     UNKNOWN
   }
@@ -125,6 +136,12 @@ final class ControlCodec {
     }
     if (kind == KIND_ACK && length == JVM_HEADER_BYTES + Long.BYTES) {
       return FrameKind.ACK;
+    }
+    if (kind == KIND_REVOKE && length == JVM_HEADER_BYTES + REGION_BYTES) {
+      return FrameKind.REVOKE;
+    }
+    if (kind == KIND_DRAINED && length == JVM_HEADER_BYTES + REGION_BYTES) {
+      return FrameKind.DRAINED;
     }
     if (kind == KIND_REFUSED
         && length >= REASON_OFFSET
@@ -232,6 +249,26 @@ final class ControlCodec {
   /** The frame's payload for ACK. */
   static byte[] encodeAck(long count) {
     return jvmFrame(KIND_ACK, Long.BYTES).putLong(count).array();
+  }
+
+  /** The frame's payload for REVOKE. */
+  static byte[] encodeRevoke(int rid, long idx) {
+    return jvmFrame(KIND_REVOKE, REGION_BYTES).putInt(rid).putLong(idx).array();
+  }
+
+  /** The frame's payload for DRAINED. */
+  static byte[] encodeDrained(int rid, long idx) {
+    return jvmFrame(KIND_DRAINED, REGION_BYTES).putInt(rid).putLong(idx).array();
+  }
+
+  /** Of a REVOKE or DRAINED: the region's id. */
+  static int regionRid(ByteBuffer frame) {
+    return littleEndian(frame).getInt(JVM_HEADER_BYTES);
+  }
+
+  /** Of a REVOKE or DRAINED: life and epoch of the region. */
+  static long regionIdx(ByteBuffer frame) {
+    return littleEndian(frame).getLong(JVM_HEADER_BYTES + Integer.BYTES);
   }
 
   /** Of an ACK: its count. */

@@ -90,6 +90,8 @@ final class ControlFrames implements ControlChannel.Listener {
           protocolError(whole, setup, "it acknowledged what was not sent");
         }
       }
+      case REVOKE -> revoke(whole, setup, payload);
+      case DRAINED -> drained(whole, setup, payload);
       case REFUSED -> {
         HandshakeException refused =
             new HandshakeException(
@@ -117,6 +119,28 @@ final class ControlFrames implements ControlChannel.Listener {
     } catch (ProtocolException e) {
       protocolError(whole, setup, DefaultP2pEngine.text(e));
     }
+  }
+
+  private static void revoke(DefaultP2pEngine whole, ConnectionSetup setup, ByteBuffer payload) {
+    if (!setup.peerHas(HandshakeTrailer.FEATURE_REVOKES)) {
+      protocolError(whole, setup, "it revoked a region and announced no such thing");
+    } else if (!setup.mayAnswer()) {
+      protocolError(whole, setup, "it revokes regions and does not read the answers");
+    } else {
+      int rid = ControlCodec.regionRid(payload);
+      long idx = ControlCodec.regionIdx(payload);
+      run(whole, setup, () -> setup.revoked(rid, idx));
+    }
+  }
+
+  private static void drained(DefaultP2pEngine whole, ConnectionSetup setup, ByteBuffer payload) {
+    if (!setup.peerHas(HandshakeTrailer.FEATURE_REVOKES)) {
+      protocolError(whole, setup, "it drained a region and announced no such thing");
+      return;
+    }
+    int rid = ControlCodec.regionRid(payload);
+    long idx = ControlCodec.regionIdx(payload);
+    run(whole, setup, () -> setup.drained(rid, idx));
   }
 
   private static void arrived(

@@ -83,7 +83,17 @@ final class ControlLink {
    * @throws IllegalArgumentException if the payload is empty or too long for a frame
    */
   boolean send(byte[] payload) {
-    return queue(List.of(payload), () -> queue.addControl(payload));
+    return queue(List.of(payload), () -> queue.addControl(payload, null));
+  }
+
+  /**
+   * The same, and says when it has gone.
+   *
+   * @param whenTaken run on the control thread when the kernel has taken it; never if the link ends
+   *     before
+   */
+  boolean send(byte[] payload, Runnable whenTaken) {
+    return queue(List.of(payload), () -> queue.addControl(payload, whenTaken));
   }
 
   /**

@@ -18,6 +18,7 @@ import io.uccl.p2p.TransferBatch;
 import io.uccl.p2p.TransferStatus;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.OpBuffer;
+import io.uccl.p2p.spi.RegionName;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -40,6 +41,7 @@ final class DefaultConnection implements Connection {
   private final Channel channel;
   private final ControlLink link;
   private final NotificationSender notifications;
+  private final RevokedRegions revoked;
   private final ConnectionSetup setup;
   private final AtomicLong reserved = new AtomicLong();
   private volatile @Nullable P2pException failure;
@@ -67,6 +69,7 @@ final class DefaultConnection implements Connection {
       Channel channel,
       ControlLink link,
       NotificationSender notifications,
+      RevokedRegions revoked,
       ConnectionSetup setup) {
     this.engine = engine;
     this.remote = remote;
@@ -74,6 +77,7 @@ final class DefaultConnection implements Connection {
     this.channel = channel;
     this.link = link;
     this.notifications = notifications;
+    this.revoked = revoked;
     this.setup = setup;
   }
 
@@ -296,6 +300,11 @@ final class DefaultConnection implements Connection {
     boolean moved = false;
     while (cursor != null && inFlight < engine.window()) {
       OperationBatch batch = cursor;
+      if (isRevoked(batch, batch.next())) {
+        failRevoked(batch);
+        moved = true;
+        continue;
+      }
       int taken =
           batch.nextOffset() == 0 && isWhole(batch, batch.next())
               ? postWhole(batch)
@@ -329,7 +338,9 @@ final class DefaultConnection implements Connection {
     int first = batch.next();
     int most = Math.min(engine.window() - inFlight, batch.count() - first);
     int count = 0;
-    while (count < most && isWhole(batch, first + count)) {
+    while (count < most
+        && isWhole(batch, first + count)
+        && (count == 0 || !isRevoked(batch, first + count))) {
       operations.setId(first + count, table.add(batch, first + count));
       count++;
     }
@@ -357,10 +368,46 @@ final class DefaultConnection implements Connection {
     return taken;
   }
 
+  private boolean isRevoked(OperationBatch batch, int index) {
+    return !revoked.isEmpty() && revoked.contains(batch.operations().remoteIdx(index));
+  }
+
+  private void failRevoked(OperationBatch batch) {
+    batch.failNext(
+        new RemoteAccessException(
+            "the peer has closed the region",
+            detail(FailureDetail.NONE)
+                .withRemedy("Ask the peer for a descriptor of a region that is open")));
+    if (batch.isPosted()) {
+      cursor = batch.nextLive;
+      if (batch.outstanding() == 0) {
+        remove(batch);
+      }
+    }
+  }
+
+  /** Operations, and parts of them, that the transport has and that use a region of the peer. */
+  int inFlightTo(long idx) {
+    return inFlight == 0 ? 0 : engine.transfers().count(this, idx);
+  }
+
+  /** Tells the peer that a region of this side is about to be closed; false if it cannot be. */
+  boolean revoke(RegionName name) {
+    return !closed
+        && setup.peerHas(HandshakeTrailer.FEATURE_REVOKES)
+        && link.send(ControlCodec.encodeRevoke(name.rid(), name.idx()));
+  }
+
   /** An operation of a live batch, or a part of one, has ended. */
   void completed(
       OperationBatch batch, int index, @Nullable P2pException cause, BufferState buffer) {
     inFlight--;
+    if (revoked.isDraining()) {
+      RevokedRegions.Drain drained = revoked.ended(batch.operations().remoteIdx(index));
+      if (drained != null) {
+        setup.answerDrained(drained.rid(), drained.idx());
+      }
+    }
     if (cause == null) {
       batch.done(index);
     } else {
@@ -392,6 +439,7 @@ final class DefaultConnection implements Connection {
     channel.close();
     link.close();
     notifications.end();
+    engine.gone(this);
     tellState(cause instanceof PeerLostException ? PeerState.LOST : PeerState.CLOSED);
     stateListeners.clear();
     closedListeners.forEach(listener -> engine.callBack(() -> listener.accept(cause)));

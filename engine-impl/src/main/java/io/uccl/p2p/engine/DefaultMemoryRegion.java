@@ -10,6 +10,7 @@ import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
 import java.nio.ByteBuffer;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /** A region: memory, its name for peers, and its registration with the transport. */
 final class DefaultMemoryRegion implements MemoryRegion {
@@ -20,7 +21,11 @@ final class DefaultMemoryRegion implements MemoryRegion {
   private final boolean nativeAddress;
   private final RegisteredMemory registered;
   private final Runnable giveBack;
+  private final Object closing = new Object();
+  private volatile boolean advertised;
   private volatile boolean closed;
+  private @Nullable Revocation revocation;
+  private boolean deregistered;
 
   /**
    * Makes one.
@@ -70,6 +75,8 @@ final class DefaultMemoryRegion implements MemoryRegion {
 
   @Override
   public FifoDescriptor advertise(long offset, long length) {
+    // Before the check, so that a close that it does not see sees this.
+    advertised = true;
     checkOpen();
     Objects.checkFromIndexSize(offset, length, span.length());
     if (name.access() == RegionAccess.LOCAL) {
@@ -81,7 +88,10 @@ final class DefaultMemoryRegion implements MemoryRegion {
 
   @Override
   public void close() {
-    engine.closeRegion(this);
+    // A second close waits for the first. The owner takes no such lock.
+    synchronized (closing) {
+      engine.closeRegion(this);
+    }
   }
 
   boolean isOf(DefaultP2pEngine other) {
@@ -92,6 +102,15 @@ final class DefaultMemoryRegion implements MemoryRegion {
     return name.rid();
   }
 
+  RegionName name() {
+    return name;
+  }
+
+  /** Whether a peer may have heard of it. */
+  boolean isAdvertised() {
+    return advertised;
+  }
+
   RegisteredMemory registered() {
     return registered;
   }
@@ -100,11 +119,29 @@ final class DefaultMemoryRegion implements MemoryRegion {
     return closed;
   }
 
-  /** Ends the registration; only the owner calls it, when nothing of ours uses the region. */
+  /** The owner's: what peers were told of its end; null while it is open. */
+  @Nullable Revocation revocation() {
+    return revocation;
+  }
+
+  /** The owner's: nothing new may use it from now on. */
+  void startClosing() {
+    closed = true;
+  }
+
+  /** The owner's: the peers were told. */
+  void revoked(Revocation told) {
+    revocation = told;
+  }
+
+  /** Ends the registration; only the owner calls it, when nothing of ours uses the region. Idempotent. */
   void deregister() {
     closed = true;
-    registered.close();
-    giveBack.run();
+    if (!deregistered) {
+      deregistered = true;
+      registered.close();
+      giveBack.run();
+    }
   }
 
   void checkOpen() {

@@ -62,13 +62,17 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private static final int FEATURES =
       HandshakeTrailer.FEATURE_READY
           | HandshakeTrailer.FEATURE_HEARTBEATS
-          | HandshakeTrailer.FEATURE_PIECES;
+          | HandshakeTrailer.FEATURE_PIECES
+          | HandshakeTrailer.FEATURE_REVOKES;
 
   /** How late a deadline may be noticed. */
   private static final long TICK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
   /** How long a peer that connects may take, as the reference has it. */
   private static final long HANDSHAKE_NANOS = TimeUnit.SECONDS.toNanos(10);
+
+  /** How long the close of a region waits for the peers to be done with it. */
+  private static final long DRAIN_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
   private static final int DRIVES_PER_CLOCK = 64;
 
@@ -94,6 +98,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final TransferTable transfers = new TransferTable();
   private final RegionRegistry regions = new RegionRegistry();
   private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
+  private final List<Revocation> revocations = new ArrayList<>();
   private final List<ConnectionSetup> setups = new ArrayList<>();
   private final List<DefaultConnection> connections = new ArrayList<>();
   private final ArrayDeque<DefaultConnection> postable = new ArrayDeque<>();
@@ -406,24 +411,53 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   }
 
   void closeRegion(DefaultMemoryRegion region) {
+    Revocation revocation = loop.call(() -> startClosing(region));
+    loop.awaitUninterrupted(revocation, true, System.nanoTime() + DRAIN_NANOS);
     loop.call(
         () -> {
-          if (region.isClosed()) {
-            return true;
-          }
-          for (DefaultConnection connection : connections) {
-            if (connection.uses(region)) {
-              throw new RegionInUseException(
-                  region + " cannot be closed: operations in flight use it",
-                  connection
-                      .detail(FailureDetail.NONE)
-                      .withRemedy("Wait for them, or close their connection first"));
-            }
-          }
+          revocations.remove(revocation);
           regions.remove(region);
           region.deregister();
           return true;
         });
+  }
+
+  private Revocation startClosing(DefaultMemoryRegion region) {
+    Revocation begun = region.revocation();
+    if (begun != null) {
+      return begun;
+    }
+    for (DefaultConnection connection : connections) {
+      if (connection.uses(region)) {
+        throw new RegionInUseException(
+            region + " cannot be closed: operations in flight use it",
+            connection
+                .detail(FailureDetail.NONE)
+                .withRemedy("Wait for them, or close their connection first"));
+      }
+    }
+    region.startClosing();
+    Revocation revocation =
+        new Revocation(region.name(), region.isAdvertised() ? connections : List.of());
+    region.revoked(revocation);
+    if (!revocation.isOver()) {
+      revocations.add(revocation);
+    }
+    return revocation;
+  }
+
+  /** A peer has drained a region; one that was closed in the meantime does not matter any more. */
+  void drained(DefaultConnection connection, int rid, long idx) {
+    for (int i = 0; i < revocations.size(); i++) {
+      if (revocations.get(i).isOf(rid, idx)) {
+        revocations.get(i).drained(connection);
+      }
+    }
+  }
+
+  /** A connection has ended: its peer reaches no region through it any more. */
+  void gone(DefaultConnection connection) {
+    revocations.forEach(revocation -> revocation.drained(connection));
   }
 
   /** Counts what may be waiting for callers to take. */

@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  *      2  features, u32: bit 0 = sends READY                       0 if left out
  *                        bit 1 = sends HEARTBEATs
  *                        bit 2 = sends PIECEs and ACKs
- *                        bit 3 is taken
+ *                        bit 3 = sends REVOKE and DRAINED
  *                        bit 4 = made to serve both sides; others are reserved
  *      3  identity of the host, bytes                              empty if left out
  *      4  nonce, bytes                                             empty if left out
@@ -68,6 +68,9 @@ record HandshakeTrailer(
 
   /** The sender sends PIECE and ACK frames to a peer that does, and takes them. */
   static final int FEATURE_PIECES = 1 << 2;
+
+  /** The sender revokes regions before it closes them, and answers to a peer that does. */
+  static final int FEATURE_REVOKES = 1 << 3;
 
   /**
    * Not of the engine but of this connection: both sides keep it for their peer, so that of two

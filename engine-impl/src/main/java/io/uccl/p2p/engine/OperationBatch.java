@@ -372,6 +372,14 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     }
   }
 
+  /** Fails the next operation, or what is left of it. */
+  void failNext(P2pException failure) {
+    note(next, failure);
+    results[next] = FAILED;
+    next++;
+    nextOffset = 0;
+  }
+
   /** Fails what is outstanding, because nothing will be reported of it any more. */
   void abandon(P2pException failure) {
     for (int i = 0; i < size; i++) {

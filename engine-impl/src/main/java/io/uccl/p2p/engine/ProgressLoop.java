@@ -107,21 +107,8 @@ final class ProgressLoop {
   <T> T call(Supplier<T> action) {
     Call<T> call = new Call<>(action);
     submit(call);
-    boolean interrupted = false;
-    try {
-      while (true) {
-        try {
-          await(call, false, 0);
-          return call.result();
-        } catch (InterruptedException e) {
-          interrupted = true;
-        }
-      }
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
-    }
+    awaitUninterrupted(call, false, 0);
+    return call.result();
   }
 
   /**
@@ -185,6 +172,24 @@ final class ProgressLoop {
         LockSupport.unpark(thread);
       } else if (owner.get() == null) {
         parked.unparkOne();
+      }
+    }
+  }
+
+  /** As {@link #await}, whatever interrupts; the flag is kept. */
+  boolean awaitUninterrupted(Awaited awaited, boolean bounded, long deadline) {
+    boolean interrupted = false;
+    try {
+      while (true) {
+        try {
+          return await(awaited, bounded, deadline);
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
       }
     }
   }

@@ -30,9 +30,13 @@ final class SendQueue {
     }
   }
 
-  /** Queues a control frame. */
-  void addControl(byte[] payload) {
-    add(control, new Outgoing(payload, null));
+  /**
+   * Queues a control frame.
+   *
+   * @param whenTaken run by {@link #sent} once it has been sent
+   */
+  void addControl(byte[] payload, @Nullable Runnable whenTaken) {
+    add(control, new Outgoing(payload, whenTaken));
   }
 
   /**

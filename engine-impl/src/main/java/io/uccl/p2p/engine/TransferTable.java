@@ -45,6 +45,20 @@ final class TransferTable {
     return indexes[(int) id];
   }
 
+  /** How many ids of a connection are under way that use a region of the peer. */
+  int count(DefaultConnection connection, long remoteIdx) {
+    int count = 0;
+    for (int slot = 0; slot < batches.length; slot++) {
+      OperationBatch batch = batches[slot];
+      if (batch != null
+          && batch.connection() == connection
+          && batch.operations().remoteIdx(indexes[slot]) == remoteIdx) {
+        count++;
+      }
+    }
+    return count;
+  }
+
   /** Takes out an id that is under way. */
   void remove(long id) {
     int slot = (int) id;

@@ -177,6 +177,19 @@ class ControlCodecTest {
   }
 
   @Test
+  void revokeAndDrainedHaveTheDocumentedBytes() {
+    String region = "04030201" + "1817161514131211";
+    byte[] revoke = ControlCodec.encodeRevoke(0x01020304, 0x1112131415161718L);
+    byte[] drained = ControlCodec.encodeDrained(0x01020304, 0x1112131415161718L);
+    assertThat(revoke).isEqualTo(hex("5032504a06000000" + region));
+    assertThat(drained).isEqualTo(hex("5032504a07000000" + region));
+    assertThat(kind(revoke)).isEqualTo(FrameKind.REVOKE);
+    assertThat(kind(drained)).isEqualTo(FrameKind.DRAINED);
+    assertThat(ControlCodec.regionRid(ByteBuffer.wrap(revoke))).isEqualTo(0x01020304);
+    assertThat(ControlCodec.regionIdx(ByteBuffer.wrap(drained))).isEqualTo(0x1112131415161718L);
+  }
+
+  @Test
   void refusedHasTheDocumentedBytes() {
     assertThat(refused("no\u00e9")).isEqualTo(hex("5032504a0200000004000000" + "6e6fc3a9"));
     assertThat(kind(refused("no\u00e9"))).isEqualTo(FrameKind.REFUSED);
@@ -214,6 +227,8 @@ class ControlCodecTest {
         "5032504a00000000",
         "5032504a0300000000",
         "5032504aff000000",
+        "5032504a060000000403020118171615141312",
+        "5032504a0700000004030201181716151413121100",
         "5032504a02000000",
         "5032504a0200000001000000",
         "5032504a0200000000000000ff",
@@ -259,6 +274,8 @@ class ControlCodecTest {
       ControlCodec.encodeHeartbeat(),
       ControlCodec.encodePiece(new byte[20], 10, 10),
       ControlCodec.encodeAck(3),
+      ControlCodec.encodeRevoke(1, 2),
+      ControlCodec.encodeDrained(1, 2),
       refused("some reason"),
       new Handshake(CXI, 0, 1, new byte[4]).encode(),
     };

@@ -38,9 +38,9 @@ class SendQueueTest {
   void controlFramesOvertakeThePiecesOfANotificationThatWereNotBegun() {
     queue.addNotification(List.of(bytes("aa"), bytes("bb"), bytes("cc")), () -> log.add("taken"));
     assertThat(send(5, 5)).isEqualTo("0002a");
-    queue.addControl(bytes("!"));
+    queue.addControl(bytes("!"), null);
     assertThat(send(100, 12)).isEqualTo("a0001!0002bb");
-    queue.addControl(bytes("?"));
+    queue.addControl(bytes("?"), null);
     assertThat(log).isEmpty();
     assertThat(send(100, 11)).as("cc was handed out before").isEqualTo("0002cc0001?");
     assertThat(log).containsExactly("taken");
@@ -65,7 +65,7 @@ class SendQueueTest {
     queue.addHeartbeat();
     assertThat(queue.bytes()).as("the rest of it").isEqualTo(7);
     assertThat(send(100, 7)).isEqualTo("2PJ3000");
-    queue.addControl(bytes("!"));
+    queue.addControl(bytes("!"), null);
     queue.addHeartbeat();
     assertThat(send(100, 5)).isEqualTo("0001!");
     assertThat(queue.isEmpty()).isTrue();
