@@ -91,11 +91,8 @@ final class ControlFrames implements ControlChannel.Listener {
         }
       }
       case REFUSED -> {
-        HandshakeException refused =
-            new HandshakeException(
-                "the peer refused the connection: " + ControlCodec.decodeRefused(payload),
-                setup.detail());
-        run(whole, setup, () -> setup.fail(refused));
+        String reason = ControlCodec.decodeRefused(payload);
+        run(whole, setup, () -> setup.refused(reason));
       }
       case HANDSHAKE, UNKNOWN -> handshake(whole, setup, payload);
     }
