@@ -212,6 +212,17 @@ final class ConnectionSetup {
     fail(cause.withDetail(detail().withRemedy(cause.detail().remedy())));
   }
 
+  /**
+   * The peer does not want the connection. This side may have had it for a moment, since the
+   * connector does not hear whether its READY arrived.
+   */
+  void refused(String reason) {
+    fail(
+        connection == null
+            ? new HandshakeException("the peer refused the connection: " + reason, detail())
+            : new PeerLostException("the peer ended the connection: " + reason, detail()));
+  }
+
   /** The peer's handshake has come. */
   void handshake(Handshake received) {
     if (over) {

@@ -93,11 +93,8 @@ final class ControlFrames implements ControlChannel.Listener {
       case REVOKE -> revoke(whole, setup, payload);
       case DRAINED -> drained(whole, setup, payload);
       case REFUSED -> {
-        HandshakeException refused =
-            new HandshakeException(
-                "the peer refused the connection: " + ControlCodec.decodeRefused(payload),
-                setup.detail());
-        run(whole, setup, () -> setup.fail(refused));
+        String reason = ControlCodec.decodeRefused(payload);
+        run(whole, setup, () -> setup.refused(reason));
       }
       case HANDSHAKE, UNKNOWN -> handshake(whole, setup, payload);
     }

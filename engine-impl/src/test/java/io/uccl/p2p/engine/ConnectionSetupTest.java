@@ -22,6 +22,8 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -420,5 +422,21 @@ class ConnectionSetupTest {
     until("empty books, seed " + seed, () -> booksAreEmpty(engine));
     assertThat(engine.loop().<Boolean>call(() -> true)).isTrue();
     engine.register(ByteBuffer.allocateDirect(64)).close();
+  }
+
+  @Test
+  void aPeerThatGivesUpWhenThisSideIsReadyAlreadyIsLost() throws Exception {
+    peer.serve(
+        (acceptor, control) -> {
+          FakePeer.acceptAndFreeze(acceptor, control);
+          assertThat(FakePeer.readFrame(control)).isEqualTo(ControlCodec.encodeReady());
+          FakePeer.writeFrame(control, ControlCodec.encodeRefused("it closes"));
+        });
+    Connection connection = engine.connect(peer.metadata(), WAIT);
+    BlockingQueue<P2pException> ends = new LinkedBlockingQueue<>();
+    connection.onClosed(ends::add);
+    assertThat(ends.poll(30, TimeUnit.SECONDS))
+        .isInstanceOf(PeerLostException.class)
+        .hasMessageContaining("the peer ended the connection: it closes");
   }
 }
