@@ -134,7 +134,10 @@ final class DefaultMemoryRegion implements MemoryRegion {
     revocation = told;
   }
 
-  /** Ends the registration; only the owner calls it, when nothing of ours uses the region. Idempotent. */
+  /**
+   * Ends the registration; only the owner calls it, when nothing of ours uses the region.
+   * Idempotent.
+   */
   void deregister() {
     closed = true;
     if (!deregistered) {
