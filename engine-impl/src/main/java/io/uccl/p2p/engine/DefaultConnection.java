@@ -39,6 +39,10 @@ final class DefaultConnection implements Connection {
   private final ControlLink link;
   private final ConnectionSetup setup;
   private final AtomicLong reserved = new AtomicLong();
+
+  /** Bytes of the frames that wait for the end of a transfer. */
+  private final AtomicLong heldBytes = new AtomicLong();
+
   private volatile @Nullable P2pException failure;
 
   // -- the owner's
@@ -144,6 +148,7 @@ final class DefaultConnection implements Connection {
       return PostResult.BACK_PRESSURED;
     }
     byte[] frame = ControlCodec.encode(notification);
+    heldBytes.addAndGet(frame.length);
     // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
     loop().run(() -> batch.sendAfter(frame));
     return PostResult.POSTED;
@@ -154,7 +159,7 @@ final class DefaultConnection implements Connection {
     if (broken != null) {
       throw broken.withDetail(detail(broken.detail()).withOperation(notification.toString(), ""));
     }
-    return link.queuedBytes() <= Notification.MAX_FRAME_BYTES;
+    return link.queuedBytes() + heldBytes.get() <= Notification.MAX_FRAME_BYTES;
   }
 
   @Override
@@ -223,9 +228,12 @@ final class DefaultConnection implements Connection {
     return setup;
   }
 
-  /** Sends a frame on the control link. */
-  void send(byte[] frame) {
-    link.send(frame);
+  /** The transfer that a frame waited for has ended: sends the frame if it ended well. */
+  void follow(byte[] frame, boolean endedWell) {
+    if (endedWell) {
+      link.send(frame);
+    }
+    heldBytes.addAndGet(-frame.length);
   }
 
   /** Takes a batch that a caller posted. */

@@ -434,6 +434,43 @@ class TwoEnginesTest {
         .isEqualTo(note("behind a batch that was cleared"));
   }
 
+  @Test
+  void notificationsThatWaitForATransferMeetBackPressureToo()
+      throws IOException, InterruptedException {
+    DefaultP2pEngine engine = engine(config());
+    Connection connection = frozen(engine);
+    MemoryRegion local = region(engine, 64);
+    Transfer transfer = connection.write(local, 0, FakePeer.descriptor(64));
+    Notification large = Notification.of("large", new byte[16 << 20]);
+    int taken = 0;
+    while (connection.sendAfter(transfer, large) == PostResult.POSTED) {
+      taken++;
+      assertThat(taken).isLessThan(10);
+    }
+    assertThat(taken).isEqualTo(4);
+    assertThat(connection.sendNotification(note("small"))).isEqualTo(PostResult.BACK_PRESSURED);
+    connection.close();
+    assertThatThrownBy(transfer::await).isInstanceOf(ResourceClosedException.class);
+  }
+
+  @Test
+  void anOperationThatWasAddedAfterTheBatchEndedIsNotPosted() throws InterruptedException {
+    DefaultP2pEngine left = engine(config());
+    DefaultP2pEngine right = engine(config());
+    Connection connection = connect(left, right);
+    MemoryRegion local = region(left, 64);
+    FifoDescriptor there = region(right, 64).advertise();
+    TransferBatch batch = connection.newBatch(2).write(local, 0, there, 0, 64);
+    batch.post();
+    batch.await();
+    batch.write(local, 0, there, 0, 64);
+    assertThat(batch.status(0)).isEqualTo(TransferStatus.DONE);
+    assertThat(batch.status(1)).isEqualTo(TransferStatus.IDLE);
+    batch.post();
+    batch.await();
+    assertThat(batch.status(1)).isEqualTo(TransferStatus.DONE);
+  }
+
   private static Notification note(String text) {
     return Notification.of(text, text.getBytes(StandardCharsets.UTF_8));
   }
