@@ -12,4 +12,7 @@ module io.uccl.p2p.conformance {
   opens io.uccl.p2p.conformance;
 
   uses io.uccl.p2p.spi.TransportProvider;
+
+  provides io.uccl.p2p.spi.TransportProvider with
+      io.uccl.p2p.conformance.WatchedTransportProvider;
 }

@@ -1,5 +1,6 @@
 package io.uccl.p2p;
 
+import java.time.Duration;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -84,10 +85,15 @@ public interface Connection extends AutoCloseable {
   /**
    * Queues a notification for the peer and returns.
    *
+   * <p>To a JVM peer a notification of more than 256 KiB travels in pieces, so that heartbeats and
+   * the like do not wait behind it.
+   *
    * @return {@link PostResult#BACK_PRESSURED} if more than {@link Notification#MAX_FRAME_BYTES}
-   *     bytes are waiting to be sent to this peer; the notification was not taken then
+   *     bytes, and 128 for each notification, are not confirmed by this peer, see {@link
+   *     #flushNotifications}; the notification was not taken then
    * @throws IllegalArgumentException if it is too large for one frame
-   * @throws P2pException the connection's {@link #failure()}, if it is not open
+   * @throws P2pException the connection's {@link #failure()}, if it is not open; a {@link
+   *     PeerLostException} if that is only about to be noticed
    */
   PostResult sendNotification(Notification notification);
 
@@ -97,10 +103,36 @@ public interface Connection extends AutoCloseable {
    *
    * @param transfer posted on this connection
    * @return as {@link #sendNotification}
-   * @throws IllegalArgumentException if the transfer is another connection's
+   * @throws IllegalArgumentException if the transfer is another connection's, or was not posted
    * @throws P2pException the connection's {@link #failure()}, if it is not open
    */
   PostResult sendAfter(Transfer transfer, Notification notification);
+
+  /**
+   * Waits until all notifications that were sent on this connection before the call are confirmed.
+   * A JVM peer confirms a notification when it is where the peer's {@link
+   * P2pEngine#takeNotification} finds it; from a C++ peer no confirmation comes, and the wait is
+   * for the kernel of this side having taken the bytes. Call it before {@link #close()}, which
+   * drops what is not sent yet. A notification that {@link #sendAfter} holds back does not count
+   * until its transfer has ended.
+   *
+   * @return true if all are confirmed; false if the time was over before, and the notifications are
+   *     still on their way
+   * @throws InterruptedException if interrupted; the notifications are still on their way
+   * @throws P2pException the connection's {@link #failure()}, if it ended before all were confirmed
+   */
+  boolean flushNotifications(Duration timeout) throws InterruptedException;
+
+  /** How the peer is doing now. */
+  PeerState peerState();
+
+  /**
+   * Asks to be told of each change of {@link #peerState()}, in order, on the engine's thread for
+   * callbacks; other callbacks of the engine wait for it. If the state is another than {@link
+   * PeerState#CONNECTED} when this is called, that state comes first. {@link PeerState#LOST} or
+   * {@link PeerState#CLOSED} is the last, and is told before {@link #onClosed} is.
+   */
+  void onPeerState(Consumer<? super PeerState> listener);
 
   /**
    * Asks to be told when the connection is no longer open, and why. Each listener is called exactly

@@ -112,6 +112,8 @@ public interface P2pEngine extends AutoCloseable {
    *
    * @return the connection, or null if none came within the timeout
    * @throws IllegalStateException after {@link #passiveAccept}
+   * @throws ResourceClosedException if the engine is closed, also while this waits
+   * @throws TransportException if the transport broke, also while this waits
    * @throws InterruptedException if interrupted; no connection is lost by it
    */
   @Nullable Connection accept(Duration timeout) throws InterruptedException;
@@ -126,7 +128,9 @@ public interface P2pEngine extends AutoCloseable {
   /**
    * Connects to a peer, or returns the open connection that is there already: made by an earlier
    * {@code addPeer}, or by the peer and taken by {@link #passiveAccept}. Threads that add one peer
-   * at the same time get one connection.
+   * at the same time get one connection; so do two engines that add each other at the same moment,
+   * if both have called {@link #passiveAccept}. Connections that are made by {@link #connect} are
+   * never merged: whoever asks for each gets each.
    *
    * @param peer where the peer is, from its {@link #metadata()}
    * @param timeout as for {@link #connect}
@@ -147,11 +151,18 @@ public interface P2pEngine extends AutoCloseable {
    * Takes the next notification that any peer sent, waiting for one.
    *
    * @return the notification and who sent it, or null if none came within the timeout
+   * @throws ResourceClosedException if the engine is closed, also while this waits
+   * @throws TransportException if the transport broke, also while this waits
    * @throws InterruptedException if interrupted; no notification is lost by it
    */
   @Nullable ReceivedNotification takeNotification(Duration timeout) throws InterruptedException;
 
-  /** Takes the next notification if one is there, else returns null at once. */
+  /**
+   * Takes the next notification if one is there, else returns null at once.
+   *
+   * @throws ResourceClosedException if the engine is closed
+   * @throws TransportException if the transport broke
+   */
   @Nullable ReceivedNotification pollNotification();
 
   /** Closes every connection and region, the transport and the engine's threads. Idempotent. */

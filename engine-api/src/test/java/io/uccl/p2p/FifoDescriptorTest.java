@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -174,10 +175,12 @@ class FifoDescriptorTest {
   }
 
   @Test
+  @Tag("prove")
+  @Tag("decoders")
   void anyBytesAreGivenBackAsTheyCame() {
     Random random = new Random(SEED);
     byte[] bytes = new byte[FifoDescriptor.BYTES];
-    for (int i = 0; i < 100_000; i++) {
+    for (int i = 0; i < Mutations.COUNT; i++) {
       random.nextBytes(bytes);
       if (i % 3 == 0) {
         // The size that sends the reader to the tail, which is otherwise never drawn.

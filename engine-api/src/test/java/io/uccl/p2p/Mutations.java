@@ -6,6 +6,9 @@ import java.util.Random;
 /** Damages bytes in the ways that decoders meet: flipped, set to extremes, cut, longer. */
 final class Mutations {
 
+  /** How many a decoder meets. */
+  static final int COUNT = Boolean.getBoolean("p2p.prove") ? 1_000_000 : 100_000;
+
   private Mutations() {}
 
   static byte[] mutate(Random random, byte[] good) {

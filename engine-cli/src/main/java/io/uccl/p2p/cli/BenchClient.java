@@ -45,6 +45,9 @@ final class BenchClient {
           }
         }
       }
+      if (checker != null) {
+        console.say("checked " + checker.checkedBytes() + " bytes of the engine, none was wrong");
+      }
     }
     report.end();
     link.finish();

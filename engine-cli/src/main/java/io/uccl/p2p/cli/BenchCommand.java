@@ -111,7 +111,7 @@ final class BenchCommand implements Callable<Integer> {
         ChildServer child =
             ChildServer.start(
                 ChildJvm.command(childArguments(engine.transport().name())),
-                Variables.withoutPorts(environment))) {
+                Variables.ofTheSecond(environment))) {
       sayTransport(engine.transport());
       console.say(
           "two processes on this machine, the target is process "

@@ -13,6 +13,7 @@ final class Checker {
   private final Footprint local;
   private final Mode mode;
   private long iteration;
+  private long checkedBytes;
 
   /**
    * Makes a checker.
@@ -48,5 +49,11 @@ final class Checker {
     if (wrong != null) {
       throw new ToolException(ExitCode.FAILED, "the check found a wrong byte: " + wrong);
     }
+    checkedBytes += bytes;
+  }
+
+  /** Bytes that were looked at so far, and were right. */
+  long checkedBytes() {
+    return checkedBytes;
   }
 }

@@ -18,8 +18,6 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.ServiceConfigurationError;
-import java.util.ServiceLoader;
 import java.util.Set;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -27,7 +25,6 @@ import org.jspecify.annotations.Nullable;
 /** Examines what an engine would do here with this environment, and tries it. */
 final class Doctor {
 
-  private static final List<String> OUR_PREFIXES = List.of("UCCL_P2P_", "UCCL_CXI_", "UCCL_TCP_");
   private static final Availability NOT_TRIED =
       Availability.unavailable(
           "not tried, because no engine was opened", "Mend the problems first");
@@ -75,19 +72,10 @@ final class Doctor {
   }
 
   private List<Found> transports() {
+    TransportProviders transports = TransportProviders.load();
     List<Found> found = new ArrayList<>();
-    var providers = ServiceLoader.load(TransportProvider.class).stream().iterator();
-    boolean more = true;
-    while (more) {
-      try {
-        more = providers.hasNext();
-        if (more) {
-          found.add(examine(providers.next().get()));
-        }
-      } catch (ServiceConfigurationError e) {
-        problem(e, ExitCode.USAGE);
-      }
-    }
+    transports.found().forEach(provider -> found.add(examine(provider)));
+    transports.broken().forEach(error -> problem(error, ExitCode.USAGE));
     return found;
   }
 
@@ -163,9 +151,6 @@ final class Doctor {
 
   private List<String> ignored() {
     return new TreeMap<>(environment)
-        .keySet().stream()
-            .filter(name -> OUR_PREFIXES.stream().anyMatch(name::startsWith))
-            .filter(name -> !values.containsKey(name))
-            .toList();
+        .keySet().stream().filter(name -> Variables.isIgnored(name, values.keySet())).toList();
   }
 }

@@ -9,6 +9,7 @@ import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.SocketChannel;
+import java.time.Duration;
 
 /**
  * The limit that the engine is measured against: a raw socket copy of the same shape, from the same
@@ -23,16 +24,24 @@ final class RawCopy implements AutoCloseable {
 
   private static final int CONNECT_MILLIS = 10_000;
 
+  /** How long nothing may move. */
+  private static final Duration PATIENCE = Duration.ofSeconds(30);
+
   private final SocketChannel channel;
   private final Footprint memory;
   private final long token;
   private final String peer;
+  private final RawWatch watch;
+  private final Duration patience;
 
-  private RawCopy(SocketChannel channel, Footprint memory, long token, String peer) {
+  private RawCopy(
+      SocketChannel channel, Footprint memory, long token, String peer, Duration patience) {
     this.channel = channel;
     this.peer = peer;
     this.memory = memory;
     this.token = token;
+    this.patience = patience;
+    this.watch = new RawWatch(channel, patience);
   }
 
   /**
@@ -42,11 +51,17 @@ final class RawCopy implements AutoCloseable {
    */
   static RawCopy connect(InetSocketAddress address, long token, Footprint memory)
       throws IOException {
+    return connect(address, token, memory, PATIENCE);
+  }
+
+  /** The same, with less patience for a peer that has stopped. */
+  static RawCopy connect(InetSocketAddress address, long token, Footprint memory, Duration patience)
+      throws IOException {
     SocketChannel channel = SocketChannel.open();
     try {
       channel.socket().connect(address, CONNECT_MILLIS);
       channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
-      return new RawCopy(channel, memory, token, address.toString());
+      return new RawCopy(channel, memory, token, address.toString(), patience);
     } catch (IOException e) {
       channel.close();
       throw new PeerUnreachableException(
@@ -67,15 +82,28 @@ final class RawCopy implements AutoCloseable {
   /** The target sees the end of the connection, and waits for the next one. */
   @Override
   public void close() throws IOException {
+    watch.close();
     channel.close();
   }
 
   private long run(RawEnd end, RawOrder order) throws IOException {
+    watch.begin(end);
     try {
       return copy(end, order);
     } catch (ClosedByInterruptException e) {
       throw e;
     } catch (IOException e) {
+      if (watch.isStuck()) {
+        throw new ToolException(
+            ExitCode.PEER_UNREACHABLE,
+            NAME
+                + " stands still: no byte has moved for "
+                + patience.toSeconds()
+                + " s; peer: "
+                + peer
+                + ". Check that the server's process is not stopped, and that its machine is there",
+            e);
+      }
       throw new ToolException(
           ExitCode.FAILED,
           NAME
@@ -85,6 +113,8 @@ final class RawCopy implements AutoCloseable {
               + peer
               + ". Check that the server still runs",
           e);
+    } finally {
+      watch.end();
     }
   }
 

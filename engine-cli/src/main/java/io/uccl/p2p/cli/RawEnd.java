@@ -7,6 +7,7 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.SocketChannel;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * One end of the raw copy: moves a footprint over a socket, block by block on the way out, and as
@@ -20,7 +21,8 @@ import java.util.List;
  */
 final class RawEnd {
 
-  private static final long STUCK_NANOS = 30_000_000_000L;
+  /** For the target, whose initiator may have stopped; the initiator itself has less patience. */
+  private static final long STUCK_NANOS = 60_000_000_000L;
 
   /** What goes out at a time has at least so many bytes, if there are more. */
   private static final int LEAST_PIECE = 256 << 10;
@@ -29,6 +31,7 @@ final class RawEnd {
   private final List<ByteBuffer> pieces;
   private final List<ByteBuffer> whole;
   private final ByteBuffer one = ByteBuffer.allocateDirect(1);
+  private final AtomicLong moves = new AtomicLong();
 
   /**
    * Prepares the views, so that copying makes nothing new.
@@ -67,6 +70,11 @@ final class RawEnd {
     }
   }
 
+  /** Grows while bytes move; any thread may look. */
+  long moves() {
+    return moves.get();
+  }
+
   private static long blocksPerPiece(Shape shape) {
     return Math.min(shape.numIovs(), Math.max(1, (LEAST_PIECE - 1) / shape.size() + 1));
   }
@@ -95,7 +103,7 @@ final class RawEnd {
   private void send(ByteBuffer buffer) throws IOException {
     long stuckSince = 0;
     while (buffer.hasRemaining()) {
-      stuckSince = channel.write(buffer) > 0 ? 0 : spin(stuckSince);
+      stuckSince = channel.write(buffer) > 0 ? moved() : spin(stuckSince);
     }
   }
 
@@ -106,8 +114,14 @@ final class RawEnd {
       if (count < 0) {
         throw new EOFException("the peer ended the raw copy");
       }
-      stuckSince = count > 0 ? 0 : spin(stuckSince);
+      stuckSince = count > 0 ? moved() : spin(stuckSince);
     }
+  }
+
+  private long moved() {
+    // One thread copies; the order that a volatile write would keep is not needed.
+    moves.setRelease(moves.getPlain() + 1);
+    return 0;
   }
 
   private static long spin(long stuckSince) throws IOException {
@@ -120,7 +134,7 @@ final class RawEnd {
       return now == 0 ? 1 : now;
     }
     if (now - stuckSince > STUCK_NANOS) {
-      throw new IOException("the raw copy made no progress for 30 seconds");
+      throw new IOException("the raw copy made no progress for 60 seconds");
     }
     return stuckSince;
   }

@@ -18,7 +18,7 @@ final class Trial {
 
   /** Runs it; throws what goes wrong. */
   static Result run(EngineConfig config) throws InterruptedException {
-    EngineConfig second = EngineConfig.of(Variables.withoutPorts(config.environment()));
+    EngineConfig second = EngineConfig.of(Variables.ofTheSecond(config.environment()));
     try (P2pEngine target = P2pEngine.open(config);
         P2pEngine initiator = P2pEngine.open(second.withTransport(target.transport().name()));
         MemoryRegion there = BenchMemory.open(target, BYTES);

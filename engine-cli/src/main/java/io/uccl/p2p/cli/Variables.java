@@ -1,11 +1,17 @@
 package io.uccl.p2p.cli;
 
+import io.uccl.p2p.spi.EngineProvider;
+import io.uccl.p2p.spi.Setting;
 import java.io.UncheckedIOException;
 import java.net.NetworkInterface;
 import java.net.SocketException;
 import java.util.Enumeration;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Environments for two engines on one machine. */
 final class Variables {
@@ -14,6 +20,8 @@ final class Variables {
   static final String CONTROL_PORT = "UCCL_P2P_CONTROL_PORT";
   static final String DATA_PORT = "UCCL_TCP_DATA_PORT";
   static final String INTERFACE = "UCCL_SOCKET_IFNAME";
+
+  private static final List<String> OUR_PREFIXES = List.of("UCCL_P2P_", "UCCL_CXI_", "UCCL_TCP_");
 
   private Variables() {}
 
@@ -27,12 +35,31 @@ final class Variables {
     return changed;
   }
 
-  /** For the second engine on a machine: the ports that are set belong to the first. */
-  static Map<String, String> withoutPorts(Map<String, String> environment) {
+  /**
+   * For the second engine on a machine. The ports that are set belong to the first; and what has no
+   * effect, the first has warned about.
+   */
+  static Map<String, String> ofTheSecond(Map<String, String> environment) {
     Map<String, String> changed = new HashMap<>(environment);
     changed.remove(CONTROL_PORT);
     changed.remove(DATA_PORT);
+    Set<String> declared = declared();
+    changed.keySet().removeIf(name -> isIgnored(name, declared));
     return changed;
+  }
+
+  /** Whether a variable is one of the project's that nobody here reads. */
+  static boolean isIgnored(String name, Set<String> declared) {
+    return OUR_PREFIXES.stream().anyMatch(name::startsWith) && !declared.contains(name);
+  }
+
+  private static Set<String> declared() {
+    Stream<Setting<?>> settings =
+        Stream.concat(
+            EngineProvider.load().settings().stream(),
+            TransportProviders.load().found().stream()
+                .flatMap(provider -> provider.settings().stream()));
+    return settings.map(Setting::name).collect(Collectors.toSet());
   }
 
   private static String loopback() {

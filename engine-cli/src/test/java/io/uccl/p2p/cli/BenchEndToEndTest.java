@@ -10,11 +10,15 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -67,7 +71,26 @@ class BenchEndToEndTest {
       assertThat(root.get("rows").get(1).get("total_bytes").longValue()).isEqualTo(4 * 65_536);
       assertThat(run.err())
           .contains("two processes on this machine", "UCCL_P2P_DISABLE_IPC=1", "a trial");
+      assertThat(checkedBytes(run)).isGreaterThanOrEqualTo(2 * 5 * 65_536);
     }
+  }
+
+  @Test
+  @Tag("prove-only")
+  @Tag("check")
+  @Timeout(value = 60, unit = TimeUnit.MINUTES)
+  void aHundredGigabytesHaveNoWrongByte() throws Exception {
+    long checked = 0;
+    for (String mode : new String[] {"write", "read"}) {
+      // At least 50 calls a pair and row, so the last row alone moves 350 times 150994944 bytes.
+      String command = "bench --transport tcp --check --mode " + mode + " --iters 50";
+      String rows = "--sizes 63,4097,1179648 --num-iovs 1,128";
+      Run run = run(builder((command + " " + rows).split(" ")), Duration.ofMinutes(25));
+      assertThat(run.code()).as(run.err()).isZero();
+      System.out.println(run.out() + run.err());
+      checked += checkedBytes(run);
+    }
+    assertThat(checked).isGreaterThanOrEqualTo(100_000_000_000L);
   }
 
   @Test
@@ -109,6 +132,22 @@ class BenchEndToEndTest {
     assertThat(failureWith("UCCL_SOCKET_IFNAME", "eth9", "bench").code()).isEqualTo(2);
     assertThat(failureWith("UCCL_P2P_MAX_INFLIGHT_OPS", "0", "doctor", "--json").code())
         .isEqualTo(2);
+  }
+
+  @Test
+  void aVariableWithoutEffectIsOneWarningThoughThereAreTwoEngines() throws Exception {
+    String[][] commands = {
+      {"doctor"}, {"bench", "--pairs", "1", "--seconds", "0.05", "--sizes", "64", "--num-iovs", "1"}
+    };
+    for (String[] command : commands) {
+      ProcessBuilder builder = builder(command);
+      builder.environment().put("UCCL_P2P_RDMA_CC", "1");
+      Run run = run(builder);
+      assertThat(run.code()).as(run.err()).isZero();
+      assertThat(run.err().lines().filter(line -> line.contains("UCCL_P2P_RDMA_CC")))
+          .as("%s: %s", command[0], run.err())
+          .hasSize(1);
+    }
   }
 
   @Test
@@ -221,6 +260,12 @@ class BenchEndToEndTest {
 
   private record Run(int code, String out, String err) {}
 
+  private static long checkedBytes(Run run) {
+    Matcher line = Pattern.compile("p2p: checked (\\d+) bytes").matcher(run.err());
+    assertThat(line.find()).as(run.err()).isTrue();
+    return Long.parseLong(line.group(1));
+  }
+
   private static String address(Process server) throws IOException {
     String waiting = lineWith(server, "waiting for a client at ");
     return waiting.substring(waiting.lastIndexOf(' ') + 1);
@@ -276,11 +321,17 @@ class BenchEndToEndTest {
   }
 
   private Run run(ProcessBuilder builder) throws IOException, InterruptedException {
+    return run(builder, Duration.ofMinutes(1));
+  }
+
+  private Run run(ProcessBuilder builder, Duration most) throws IOException, InterruptedException {
     File out = folder.resolve("run.out").toFile();
     File err = folder.resolve("run.err").toFile();
     Process process = builder.redirectOutput(out).redirectError(err).start();
     started.add(process);
-    assertThat(process.waitFor(60, TimeUnit.SECONDS)).as(Files.readString(err.toPath())).isTrue();
+    assertThat(process.waitFor(most.toSeconds(), TimeUnit.SECONDS))
+        .as(Files.readString(err.toPath()))
+        .isTrue();
     return new Run(
         process.exitValue(), Files.readString(out.toPath()), Files.readString(err.toPath()));
   }

@@ -40,9 +40,10 @@ class MainTest {
         "bench --seconds 0 | --seconds 0.0: give",
         "bench --seconds NaN | --seconds NaN: give",
         "bench --seconds soon | 'soon' is no number",
-        "bench --mode sideways | --mode",
-        "bench --format xml | --format",
-        "bench --layout wide | --layout",
+        "bench --mode sideways | 'sideways' is none of write, read",
+        "bench --format xml | 'xml' is none of table, csv, json",
+        "bench --layout wide | 'wide' is none of default, nixlbench",
+        "bench --device tpu | 'tpu' is none of cpu, gpu",
         "bench --layout nixlbench --format json | --format json: --layout nixlbench is a table",
         "bench --ipc | --ipc: the IPC transport is not built yet",
         "bench --device gpu | --device gpu: transfers of GPU memory are not built yet",
@@ -53,7 +54,8 @@ class MainTest {
         "bench --role client --peer host | --peer host: give HOST:PORT",
         "bench --role client --peer host:70000 | --peer host:70000: give HOST:PORT",
         "bench --peer 127.0.0.1:5 | add --role client or server",
-        "bench --role king | --role",
+        "bench --role king | 'king' is none of server, client",
+        "bench --mode READ --iters 0 | --iters 0: give a number from 1 on",
         "bench --piped | --piped: only for --role server",
         "bench --sizes 9000000000G | is not a size",
         "bench --sizes 4000000000G --num-iovs 4 | more bytes than 2^63",
@@ -148,7 +150,9 @@ class MainTest {
   @Test
   void helpAndVersionGoToStdout() {
     assertThat(console.run("bench", "--help")).isEqualTo(ExitCode.OK);
-    assertThat(console.out()).contains("--num-iovs", "--simulate-cxi").doesNotContain("--piped");
+    assertThat(console.out())
+        .contains("--num-iovs", "--simulate-cxi", "write|read", "Default: write", "Default: table")
+        .doesNotContain("--piped", "WRITE", "TABLE");
     TestConsole other = new TestConsole();
     assertThat(other.run("--version")).isEqualTo(ExitCode.OK);
     assertThat(other.out()).matches("p2p \\d+\\.\\d+.*\\R");

@@ -7,8 +7,11 @@ import io.uccl.p2p.PeerUnreachableException;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.AfterEach;
@@ -155,6 +158,35 @@ class RawCopyTest {
       assertThatThrownBy(() -> RawCopy.connect(nobody, 0, here))
           .isInstanceOf(PeerUnreachableException.class)
           .hasMessageContaining("ephemeral ports");
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "WRITE,BLOCKING,0", "READ,BLOCKING,0",
+    "WRITE,BLOCKING,1", "READ,BLOCKING,1",
+    "WRITE,SPINNING,1", "READ,SPINNING,1"
+  })
+  void endsWhenNothingMovesAnyMore(Mode mode, Variant variant, int answers) throws Exception {
+    Duration patience = Duration.ofSeconds(1);
+    Footprint more = Footprint.of(ByteBuffer.allocateDirect(16 << 20));
+    try (ServerSocket stopped = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        RawCopy copy =
+            RawCopy.connect(
+                new InetSocketAddress(stopped.getInetAddress(), stopped.getLocalPort()),
+                1,
+                more,
+                patience);
+        Socket accepted = stopped.accept()) {
+      // It says that it is ready, or not even that, and reads and writes nothing more.
+      accepted.getOutputStream().write(new byte[answers]);
+      Side side = copy.side(new Shape(16 << 20, 1), mode, variant);
+      assertThatThrownBy(() -> side.run(1))
+          .isInstanceOfSatisfying(
+              ToolException.class,
+              e -> assertThat(e.exitCode()).isEqualTo(ExitCode.PEER_UNREACHABLE))
+          .hasMessageContaining("raw socket copy stands still: no byte has moved for 1 s; peer: ")
+          .hasMessageContaining(":" + stopped.getLocalPort());
     }
   }
 

@@ -5,11 +5,14 @@ import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
+import io.uccl.p2p.PeerState;
 import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
 import io.uccl.p2p.spi.PendingChannel;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
@@ -27,14 +30,19 @@ import org.jspecify.annotations.Nullable;
  *   connect returns
  * </pre>
  *
- * Only the owner of the transport uses it.
+ * Only the owner of the transport uses it, where nothing else is said.
  */
 final class ConnectionSetup {
 
   private final DefaultP2pEngine engine;
   private final ControlLink link;
   private final ChannelRole role;
+  private final boolean sharedByUs;
   private final CompletableFuture<DefaultConnection> result = new CompletableFuture<>();
+  // Its own result, and those of attempts that gave way to it.
+  private final List<CompletableFuture<DefaultConnection>> results = new ArrayList<>();
+  // The peer's attempts at the same, which wait for what becomes of this one.
+  private final List<ConnectionSetup> heldBack = new ArrayList<>();
   private final long since = System.nanoTime();
   private @Nullable EndpointMetadata remote;
   private @Nullable HandshakeTrailer trailer;
@@ -43,21 +51,40 @@ final class ConnectionSetup {
   private boolean channelReady;
   private boolean peerReady;
   private volatile @Nullable DefaultConnection connection;
+  private volatile int peerFeatures;
+  private volatile @Nullable NotificationSender sender;
+  private long delivered;
+
+  // -- the control thread's
+  private final NotificationPieces pieces = new NotificationPieces();
+  private boolean distrusted;
+
   private boolean linked;
   private boolean over;
+  private boolean shared;
+  private byte @Nullable [] heldParameters;
 
   /** For an incoming link. */
   ConnectionSetup(DefaultP2pEngine engine, ControlLink link) {
     this.engine = engine;
     this.link = link;
     this.role = ChannelRole.ACCEPTOR;
+    sharedByUs = false;
+    results.add(result);
   }
 
-  /** For an outgoing link to a peer. */
-  ConnectionSetup(DefaultP2pEngine engine, ControlLink link, EndpointMetadata remote) {
+  /**
+   * For an outgoing link to a peer.
+   *
+   * @param shared whether both sides are to keep the connection
+   */
+  ConnectionSetup(
+      DefaultP2pEngine engine, ControlLink link, EndpointMetadata remote, boolean shared) {
     this.engine = engine;
     this.link = link;
     this.role = ChannelRole.CONNECTOR;
+    sharedByUs = shared;
+    results.add(result);
     this.remote = remote;
   }
 
@@ -75,12 +102,57 @@ final class ConnectionSetup {
     return !over && connection == null;
   }
 
+  /** True if both sides are to keep the connection with that peer, and it has not failed. */
+  boolean isShared(EndpointMetadata peer, ChannelRole byRole) {
+    return !over && role == byRole && (sharedByUs || shared) && peer.equals(remote);
+  }
+
   boolean isIncoming() {
     return role == ChannelRole.ACCEPTOR;
   }
 
   long since() {
     return since;
+  }
+
+  /** The control thread's: notes what the peer can, before its next frame is looked at. */
+  void announced(Handshake handshake) {
+    HandshakeTrailer theirs = HandshakeTrailer.split(handshake.parameters()).trailer();
+    if (theirs != null) {
+      peerFeatures = theirs.features();
+    }
+  }
+
+  /** Whether the peer has announced a feature; false before its handshake. Any thread. */
+  boolean peerHas(int feature) {
+    return (peerFeatures & feature) == feature;
+  }
+
+  /** The control thread's: the notification that is coming in pieces. */
+  NotificationPieces pieces() {
+    return pieces;
+  }
+
+  /** The control thread's: the peer broke the protocol, and is not listened to any more. */
+  void distrust() {
+    distrusted = true;
+  }
+
+  boolean isDistrusted() {
+    return distrusted;
+  }
+
+  /** Sends the connection's notifications; null before there is a connection. Any thread. */
+  @Nullable NotificationSender sender() {
+    return sender;
+  }
+
+  /** A notification of this link has been delivered. */
+  void delivered() {
+    delivered++;
+    if (peerHas(HandshakeTrailer.FEATURE_PIECES)) {
+      link.sendLatest(ControlCodec.encodeAck(delivered));
+    }
   }
 
   /** The connector's socket is connected: starts the handshake. */
@@ -90,7 +162,7 @@ final class ConnectionSetup {
     }
     linked = true;
     try {
-      link.send(engine.handshake(pending().parameters()));
+      link.send(engine.handshake(pending().parameters(), sharedByUs));
     } catch (P2pException e) {
       fail(located(e));
     }
@@ -110,13 +182,21 @@ final class ConnectionSetup {
       return;
     }
     if (trailer != null) {
-      fail(protocolError("it sent a second handshake on one connection"));
+      protocolError("it sent a second handshake on one connection");
       return;
     }
     HandshakeTrailer.Split split = HandshakeTrailer.split(received.parameters());
     trailer = split.trailer();
     if (trailer == null || !trailer.sendsReady()) {
-      fail(protocolError("its handshake has no trailer, so it is no JVM engine"));
+      protocolError("its handshake has no trailer, so it is no JVM engine");
+      return;
+    }
+    if (trailer.life() == engine.life()) {
+      fail(
+          new HandshakeException(
+              "the handshake that came is this engine's own: the peer is this engine itself, or"
+                  + " something that echoes",
+              detail().withRemedy("Check the peer's address and port")));
       return;
     }
     if (role == ChannelRole.ACCEPTOR) {
@@ -124,16 +204,33 @@ final class ConnectionSetup {
           trailer.sender() != null
               ? trailer.sender()
               : new EndpointMetadata(link.remote().getAddress(), received.controlPort(), "");
+      if (engine.isPassive() && trailer.has(HandshakeTrailer.FEATURE_SHARED)) {
+        shared = true;
+        ConnectionSetup own = engine.shared(remote, ChannelRole.CONNECTOR);
+        if (own != null && own.isUnderWay()) {
+          if (Integer.compareUnsigned(engine.life(), trailer.life()) < 0) {
+            own.heldBack.add(this);
+            heldParameters = split.parameters();
+            return;
+          }
+          own.giveWayTo(this);
+        }
+      }
     }
+    answer(split.parameters());
+  }
+
+  /** Takes the transport's parameters of the peer, and on the accepting side sends its own. */
+  private void answer(byte[] parameters) {
     try {
       PendingChannel mine = pending();
       if (role == ChannelRole.ACCEPTOR) {
         // Taken before complete: that ends the pending channel's own life.
-        byte[] answer = engine.handshake(mine.parameters());
-        complete(mine, split.parameters());
+        byte[] answer = engine.handshake(mine.parameters(), false);
+        complete(mine, parameters);
         link.send(answer);
       } else {
-        complete(mine, split.parameters());
+        complete(mine, parameters);
       }
     } catch (P2pException e) {
       fail(located(e));
@@ -143,11 +240,26 @@ final class ConnectionSetup {
   /** The peer's READY has come. */
   void peerReady() {
     if (role != ChannelRole.ACCEPTOR || trailer == null || peerReady) {
-      fail(protocolError("it sent READY where none is due"));
+      protocolError("it sent READY where none is due");
       return;
     }
     peerReady = true;
     finishIfReady();
+  }
+
+  /** The control channel judges the peer anew. */
+  void peerState(PeerState state) {
+    if (connection != null) {
+      connection.peerState(state);
+    }
+  }
+
+  /** The peer has sent what it must not send. */
+  void protocolError(String what) {
+    fail(
+        new HandshakeException(
+            "the peer does not keep the protocol: " + what,
+            detail().withRemedy("Use the same version of the engine on both sides")));
   }
 
   /** The transport says that the channel can carry operations. */
@@ -179,12 +291,60 @@ final class ConnectionSetup {
     if (over) {
       return;
     }
-    over = true;
-    engine.forget(this, channel);
     if (connection != null) {
+      over = true;
+      engine.forget(this, channel);
       connection.fail(cause);
       return;
     }
+    ConnectionSetup theirs =
+        sharedByUs && remote != null ? engine.shared(remote, ChannelRole.ACCEPTOR) : null;
+    if (theirs != null) {
+      giveWayTo(theirs);
+      return;
+    }
+    abort(cause);
+    results.forEach(each -> each.completeExceptionally(cause));
+    heldBack.forEach(ConnectionSetup::goOn);
+  }
+
+  /** The peer's attempt at the same takes the place of this one: its result is this one's too. */
+  private void giveWayTo(ConnectionSetup theirs) {
+    if (over) {
+      return;
+    }
+    abort(anotherWasMade());
+    DefaultConnection made = theirs.connection;
+    if (made != null) {
+      results.forEach(each -> each.complete(made));
+    } else {
+      theirs.results.addAll(results);
+    }
+    heldBack.remove(theirs);
+    heldBack.forEach(held -> held.fail(anotherWasMade()));
+    if (theirs.heldParameters != null) {
+      theirs.goOn();
+    }
+  }
+
+  /** It was held back and is not any more. */
+  private void goOn() {
+    byte[] parameters = heldParameters;
+    heldParameters = null;
+    if (parameters != null && !over) {
+      answer(parameters);
+    }
+  }
+
+  private HandshakeException anotherWasMade() {
+    return new HandshakeException(
+        "both sides connected at the same moment, and another connection was made", detail());
+  }
+
+  /** Frees all that it has, and closes the link. */
+  private void abort(P2pException cause) {
+    over = true;
+    engine.forget(this, channel);
     if (pending != null) {
       pending.abort();
     }
@@ -200,7 +360,6 @@ final class ConnectionSetup {
       // It may never connect, so there is no sending to wait for.
       link.close();
     }
-    result.completeExceptionally(cause);
   }
 
   /** A transport does not know whom its parameters came from. */
@@ -236,14 +395,22 @@ final class ConnectionSetup {
     if (channel == null || remote == null || trailer == null) {
       throw new IllegalStateException("a channel is ready before the handshake was");
     }
-    connection = new DefaultConnection(engine, remote, trailer.life(), channel, link, this);
+    NotificationSender mine =
+        new NotificationSender(link, peerHas(HandshakeTrailer.FEATURE_PIECES));
+    sender = mine;
+    connection = new DefaultConnection(engine, remote, trailer.life(), channel, link, mine, this);
     engine.established(connection, role);
-    result.complete(connection);
-  }
-
-  private HandshakeException protocolError(String what) {
-    return new HandshakeException(
-        "the peer does not keep the protocol: " + what,
-        detail().withRemedy("Use the same version of the engine on both sides"));
+    if (peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
+      link.watch(remote.socketAddress());
+    }
+    DefaultConnection made = connection;
+    if (shared) {
+      ConnectionSetup own = engine.shared(remote, ChannelRole.CONNECTOR);
+      if (own != null && own.isUnderWay()) {
+        own.giveWayTo(this);
+      }
+    }
+    results.forEach(each -> each.complete(made));
+    heldBack.forEach(held -> held.fail(anotherWasMade()));
   }
 }

@@ -2,6 +2,7 @@ package io.uccl.p2p.engine;
 
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.PeerState;
 import io.uccl.p2p.ResourceClosedException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.engine.ControlLink.Closing;
@@ -35,7 +36,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Carries frames between engines over TCP: a listener, the links to peers, and the one daemon
- * thread that does all their input and output. It does not know what the frames mean.
+ * thread that does all their input and output. It does not know what the frames mean, but for the
+ * heartbeat: {@link Heartbeats} sends it on links that are watched.
  *
  * <p>All sockets are non-blocking. Only the control thread touches them, their selection keys and
  * their closing; other threads leave a request at a {@link ControlLink} and wake it up. What one
@@ -81,6 +83,12 @@ final class ControlChannel implements AutoCloseable {
     void onFrame(ControlLink link, ByteBuffer payload);
 
     /**
+     * The peer of a link that is watched is in another state. A peer that is lost is told by {@link
+     * #onClosed} instead.
+     */
+    void onPeerState(ControlLink link, PeerState state);
+
+    /**
      * A link is closed. Called exactly once for each link, whoever closed it, and as the first and
      * only call for one that did not connect.
      *
@@ -115,6 +123,7 @@ final class ControlChannel implements AutoCloseable {
   private final ByteBuffer staging = ByteBuffer.allocateDirect(BUFFER_BYTES);
   private final Set<ControlLink> links = new HashSet<>();
   private final Set<ControlLink> withDeadline = new HashSet<>();
+  private final Heartbeats heartbeats;
   private boolean acceptPaused;
   private long acceptAgainAt;
 
@@ -128,6 +137,7 @@ final class ControlChannel implements AutoCloseable {
     address = (InetSocketAddress) server.getLocalAddress();
     server.configureBlocking(false);
     serverKey = server.register(selector, SelectionKey.OP_ACCEPT);
+    heartbeats = new Heartbeats(selector, ControlCodec.encodeHeartbeat(), new Verdicts());
     thread = new Thread(this::run, "p2p-control-" + address.getPort());
     thread.setDaemon(true);
   }
@@ -284,8 +294,8 @@ final class ControlChannel implements AutoCloseable {
       selector.selectNow();
       return;
     }
-    long nanos = Long.MAX_VALUE;
     long now = System.nanoTime();
+    long nanos = heartbeats.nanosLeft(now);
     for (ControlLink link : withDeadline) {
       nanos = Math.min(nanos, link.deadline - now);
     }
@@ -327,6 +337,10 @@ final class ControlChannel implements AutoCloseable {
     if (link.stage == Stage.NEW) {
       startConnecting(link);
     } else if (link.stage == Stage.OPEN) {
+      InetSocketAddress control = link.watchedAt();
+      if (control != null) {
+        heartbeats.watch(link, control, System.nanoTime());
+      }
       write(link);
     }
   }
@@ -338,6 +352,8 @@ final class ControlChannel implements AutoCloseable {
       selected.remove();
       if (key == serverKey) {
         accept();
+      } else if (key.isValid() && key.attachment() instanceof Heartbeats.Watched watched) {
+        heartbeats.serve(watched, System.nanoTime());
       } else if (key.isValid()) {
         ControlLink link = (ControlLink) Objects.requireNonNull(key.attachment());
         guarded(link, () -> serve(link, key));
@@ -370,6 +386,7 @@ final class ControlChannel implements AutoCloseable {
 
   private void serveDeadlines() {
     long now = System.nanoTime();
+    heartbeats.serve(now);
     if (acceptPaused && acceptAgainAt - now <= 0) {
       resumeAccepting();
     }
@@ -543,6 +560,9 @@ final class ControlChannel implements AutoCloseable {
           return;
         }
         received.flip();
+        if (count > 0) {
+          heartbeats.heard(link, System.nanoTime());
+        }
         deliver(link);
         if (count < BUFFER_BYTES) {
           return;
@@ -603,6 +623,18 @@ final class ControlChannel implements AutoCloseable {
     }
   }
 
+  private final class Verdicts implements Heartbeats.Verdicts {
+    @Override
+    public void onPeerState(ControlLink link, PeerState state) {
+      tell(link, l -> l.onPeerState(link, state));
+    }
+
+    @Override
+    public void onLost(ControlLink link, IOException cause) {
+      finish(link, cause);
+    }
+  }
+
   // -- closing
 
   /** Calls the listener; if that throws, closes the link and returns false. */
@@ -625,6 +657,7 @@ final class ControlChannel implements AutoCloseable {
     link.close();
     links.remove(link);
     withDeadline.remove(link);
+    heartbeats.forget(link);
     closeQuietly(link.socket);
     if (acceptPaused && !closed) {
       resumeAccepting();

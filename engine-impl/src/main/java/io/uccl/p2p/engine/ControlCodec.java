@@ -26,14 +26,22 @@ import java.nio.charset.StandardCharsets;
  * <pre>
  * offset  size  field
  *      0     4  magic 0x4A503250, on the wire the text P2PJ
- *      4     2  kind: 1 READY, 2 REFUSED
+ *      4     2  kind: 1 READY, 2 REFUSED, 3 HEARTBEAT, 4 PIECE, 5 ACK
  *      6     2  0
- *      8        READY: nothing
+ *      8        READY, HEARTBEAT: nothing
  *               REFUSED: u32 length of the reason, the reason in UTF-8
+ *               PIECE:   u32 total | u32 offset | bytes, 1 to 256 KiB
+ *               ACK:     u64 count
  * </pre>
  *
  * READY says that the sender can receive now. REFUSED is an acceptor's answer to a handshake that
- * it cannot accept.
+ * it cannot accept. HEARTBEAT says that the sender lives, once a second; as any byte does.
+ *
+ * <p>A notification whose frame is longer than 256 KiB goes in PIECEs: {@code total} is the length
+ * of its frame, header included and at most 64 MiB, {@code offset} where the bytes belong in it.
+ * The pieces of one notification come in order, without a gap, and before any byte of the next
+ * notification; only frames of other kinds may come in between. ACK says how many notifications
+ * were delivered since the link began.
  *
  * <p>All numbers are little-endian. Buffers that are read keep their position, and their order is
  * ignored.
@@ -48,7 +56,11 @@ final class ControlCodec {
 
   private static final int KIND_READY = 1;
   private static final int KIND_REFUSED = 2;
+  private static final int KIND_HEARTBEAT = 3;
+  private static final int KIND_PIECE = 4;
+  private static final int KIND_ACK = 5;
   private static final int JVM_HEADER_BYTES = 8;
+  private static final int PIECE_HEADER_BYTES = JVM_HEADER_BYTES + 2 * Integer.BYTES;
   private static final int REASON_OFFSET = JVM_HEADER_BYTES + Integer.BYTES;
   private static final int MAX_REASON_CHARS = 1000;
 
@@ -66,6 +78,12 @@ final class ControlCodec {
     READY,
     /** A well-formed REFUSED. */
     REFUSED,
+    /** A well-formed HEARTBEAT. */
+    HEARTBEAT,
+    /** A PIECE whose bytes lie within its total. */
+    PIECE,
+    /** A well-formed ACK. */
+    ACK,
     /** Anything else. {@link Handshake#decode} throws for it and says what it may be. */
     UNKNOWN
   }
@@ -99,12 +117,31 @@ final class ControlCodec {
     if (kind == KIND_READY && length == JVM_HEADER_BYTES) {
       return FrameKind.READY;
     }
+    if (kind == KIND_HEARTBEAT && length == JVM_HEADER_BYTES) {
+      return FrameKind.HEARTBEAT;
+    }
+    if (kind == KIND_PIECE && isPiece(bytes)) {
+      return FrameKind.PIECE;
+    }
+    if (kind == KIND_ACK && length == JVM_HEADER_BYTES + Long.BYTES) {
+      return FrameKind.ACK;
+    }
     if (kind == KIND_REFUSED
         && length >= REASON_OFFSET
         && REASON_OFFSET + Integer.toUnsignedLong(bytes.getInt(JVM_HEADER_BYTES)) == length) {
       return FrameKind.REFUSED;
     }
     return FrameKind.UNKNOWN;
+  }
+
+  private static boolean isPiece(ByteBuffer bytes) {
+    int length = bytes.remaining() - PIECE_HEADER_BYTES;
+    if (length < 1 || length > NotificationPieces.PIECE_BYTES) {
+      return false;
+    }
+    long total = Integer.toUnsignedLong(bytes.getInt(JVM_HEADER_BYTES));
+    long offset = Integer.toUnsignedLong(bytes.getInt(JVM_HEADER_BYTES + Integer.BYTES));
+    return total <= Notification.MAX_FRAME_BYTES && offset + length <= total;
   }
 
   /** True if the frame is a well-formed notification. Accepts any bytes. */
@@ -156,6 +193,50 @@ final class ControlCodec {
   /** The frame's payload for READY. */
   static byte[] encodeReady() {
     return jvmFrame(KIND_READY, 0).array();
+  }
+
+  /** The frame's payload for HEARTBEAT. */
+  static byte[] encodeHeartbeat() {
+    return jvmFrame(KIND_HEARTBEAT, 0).array();
+  }
+
+  /** The frame's payload for a PIECE of a notification's frame. */
+  static byte[] encodePiece(byte[] notification, int offset, int length) {
+    return jvmFrame(KIND_PIECE, 2 * Integer.BYTES + length)
+        .putInt(notification.length)
+        .putInt(offset)
+        .put(notification, offset, length)
+        .array();
+  }
+
+  /** Of a PIECE: the length of the notification's frame. */
+  static int pieceTotal(ByteBuffer piece) {
+    return littleEndian(piece).getInt(JVM_HEADER_BYTES);
+  }
+
+  /** Of a PIECE: where its bytes belong. */
+  static int pieceOffset(ByteBuffer piece) {
+    return littleEndian(piece).getInt(JVM_HEADER_BYTES + Integer.BYTES);
+  }
+
+  /** Of a PIECE: how many bytes it brings. */
+  static int pieceLength(ByteBuffer piece) {
+    return piece.remaining() - PIECE_HEADER_BYTES;
+  }
+
+  /** Of a PIECE: copies its bytes. */
+  static void copyPiece(ByteBuffer piece, byte[] target, int at) {
+    piece.slice().get(PIECE_HEADER_BYTES, target, at, pieceLength(piece));
+  }
+
+  /** The frame's payload for ACK. */
+  static byte[] encodeAck(long count) {
+    return jvmFrame(KIND_ACK, Long.BYTES).putLong(count).array();
+  }
+
+  /** Of an ACK: its count. */
+  static long ackCount(ByteBuffer ack) {
+    return littleEndian(ack).getLong(JVM_HEADER_BYTES);
   }
 
   /**

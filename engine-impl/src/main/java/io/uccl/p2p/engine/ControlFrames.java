@@ -2,8 +2,10 @@ package io.uccl.p2p.engine;
 
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.Notification;
+import io.uccl.p2p.PeerState;
 import io.uccl.p2p.TransportException;
 import java.io.IOException;
+import java.net.ProtocolException;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
@@ -56,20 +58,38 @@ final class ControlFrames implements ControlChannel.Listener {
     DefaultP2pEngine whole = engine.join();
     ConnectionSetup setup = new ConnectionSetup(whole, link);
     link.attach(setup);
-    whole.loop().run(() -> whole.incoming(setup));
+    run(whole, setup, () -> whole.incoming(setup));
   }
 
   @Override
   public void onFrame(ControlLink link, ByteBuffer payload) {
     DefaultP2pEngine whole = engine.join();
     ConnectionSetup setup = setup(link);
+    if (setup.isDistrusted()) {
+      return;
+    }
     switch (ControlCodec.kind(payload, magic)) {
       case NOTIFICATION -> {
-        Notification notification = ControlCodec.decodeNotification(payload);
-        whole.inboxBudget().arrived(link, notification);
-        whole.loop().run(() -> whole.deliver(setup.connection(), notification));
+        if (setup.pieces().isUnderWay()) {
+          protocolError(whole, setup, "it sent a notification between the pieces of another");
+        } else {
+          arrived(whole, setup, link, ControlCodec.decodeNotification(payload));
+        }
       }
       case READY -> run(whole, setup, setup::peerReady);
+      case HEARTBEAT -> {
+        // That something came was noted when its bytes were read.
+        if (!setup.peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
+          protocolError(whole, setup, "it sent a heartbeat and announced none");
+        }
+      }
+      case PIECE -> piece(whole, setup, link, payload);
+      case ACK -> {
+        NotificationSender sender = setup.sender();
+        if (sender == null || !sender.acknowledged(ControlCodec.ackCount(payload))) {
+          protocolError(whole, setup, "it acknowledged what was not sent");
+        }
+      }
       case REFUSED -> {
         HandshakeException refused =
             new HandshakeException(
@@ -79,6 +99,48 @@ final class ControlFrames implements ControlChannel.Listener {
       }
       case HANDSHAKE, UNKNOWN -> handshake(whole, setup, payload);
     }
+  }
+
+  private static void piece(
+      DefaultP2pEngine whole, ConnectionSetup setup, ControlLink link, ByteBuffer payload) {
+    if (!setup.peerHas(HandshakeTrailer.FEATURE_PIECES)) {
+      protocolError(whole, setup, "it sent a piece of a notification and announced none");
+      return;
+    }
+    try {
+      Notification notification = setup.pieces().add(payload);
+      if (notification == null) {
+        whole.inboxBudget().pieceArrived(link, ControlCodec.pieceLength(payload));
+      } else {
+        arrived(whole, setup, link, notification);
+      }
+    } catch (ProtocolException e) {
+      protocolError(whole, setup, DefaultP2pEngine.text(e));
+    }
+  }
+
+  private static void arrived(
+      DefaultP2pEngine whole, ConnectionSetup setup, ControlLink link, Notification notification) {
+    whole.inboxBudget().arrived(link, notification);
+    run(
+        whole,
+        setup,
+        () -> {
+          whole.deliver(setup.connection(), notification);
+          setup.delivered();
+        });
+  }
+
+  /** Nothing more of the link is looked at: what follows an error means nothing. */
+  private static void protocolError(DefaultP2pEngine whole, ConnectionSetup setup, String what) {
+    setup.distrust();
+    run(whole, setup, () -> setup.protocolError(what));
+  }
+
+  @Override
+  public void onPeerState(ControlLink link, PeerState state) {
+    ConnectionSetup setup = setup(link);
+    run(engine.join(), setup, () -> setup.peerState(state));
   }
 
   @Override
@@ -109,6 +171,7 @@ final class ControlFrames implements ControlChannel.Listener {
   private void handshake(DefaultP2pEngine whole, ConnectionSetup setup, ByteBuffer payload) {
     try {
       Handshake handshake = Handshake.decode(payload, magic, transports);
+      setup.announced(handshake);
       run(whole, setup, () -> setup.handshake(handshake));
     } catch (HandshakeException e) {
       boolean understands = HandshakeTrailer.atEndOf(payload) != null;

@@ -4,7 +4,8 @@ import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
-import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
@@ -12,10 +13,10 @@ import org.jspecify.annotations.Nullable;
  * One TCP connection of a {@link ControlChannel}: the queue of frames to send on it, and how far it
  * is on its way from connecting to closed.
  *
- * <p><b>Threads.</b> {@link #send}, {@link #pauseReading}, {@link #resumeReading}, {@link
- * #closeAfterSending}, {@link #close} and the getters but {@link #attachment} may be called from
- * any thread, also from the listener's methods. They do not block. The rest belongs to the control
- * thread.
+ * <p><b>Threads.</b> {@link #send} and the like, {@link #pauseReading}, {@link #resumeReading},
+ * {@link #watch}, {@link #closeAfterSending}, {@link #close} and the getters but {@link
+ * #attachment} may be called from any thread, also from the listener's methods. They do not block.
+ * The rest belongs to the control thread.
  */
 final class ControlLink {
 
@@ -43,10 +44,10 @@ final class ControlLink {
   private final AtomicBoolean waitsForAttention = new AtomicBoolean();
 
   private final Object lock = new Object();
-  private final ArrayDeque<Outgoing> queue = new ArrayDeque<>();
-  private long queuedBytes;
+  private final SendQueue queue = new SendQueue();
   private Closing closing = Closing.NOT;
   private volatile boolean readingPaused;
+  private volatile @Nullable InetSocketAddress watchedAt;
 
   // The control thread's.
   final FrameAssembler assembler = new FrameAssembler();
@@ -73,13 +74,50 @@ final class ControlLink {
   }
 
   /**
-   * Queues a frame; before the link is connected, too.
+   * Queues a control frame, which overtakes notifications; before the link is connected, too.
    *
    * @param payload 1 byte to 64 MiB; must not be changed any more
    * @return false if the link is closed, or closing
    * @throws IllegalArgumentException if the payload is empty or too long for a frame
    */
   boolean send(byte[] payload) {
+    return queue(List.of(payload), () -> queue.addControl(payload));
+  }
+
+  /**
+   * Queues a control frame that says all that the one before it, sent by this method, said: it
+   * takes that one's place if it still waits.
+   *
+   * @return as {@link #send}
+   */
+  boolean sendLatest(byte[] payload) {
+    return queue(List.of(payload), () -> queue.addLatest(payload));
+  }
+
+  /**
+   * Queues the frames of one notification, behind those of the notifications before it.
+   *
+   * @param whenTaken run on the control thread when the kernel has taken all of them; never if the
+   *     link ends before
+   * @return as {@link #send}
+   */
+  boolean sendNotification(List<byte[]> payloads, Runnable whenTaken) {
+    return queue(payloads, () -> queue.addNotification(payloads, whenTaken));
+  }
+
+  private boolean queue(List<byte[]> payloads, Runnable add) {
+    payloads.forEach(ControlLink::checkLength);
+    synchronized (lock) {
+      if (closing != Closing.NOT) {
+        return false;
+      }
+      add.run();
+    }
+    owner.attend(this);
+    return true;
+  }
+
+  private static void checkLength(byte[] payload) {
     if (payload.length < 1 || payload.length > FrameAssembler.MAX_PAYLOAD_BYTES) {
       throw new IllegalArgumentException(
           "a frame carries 1 to "
@@ -88,21 +126,12 @@ final class ControlLink {
               + payload.length
               + " were given");
     }
-    synchronized (lock) {
-      if (closing != Closing.NOT) {
-        return false;
-      }
-      queue.add(new Outgoing(payload));
-      queuedBytes += FrameAssembler.PREFIX_BYTES + payload.length;
-    }
-    owner.attend(this);
-    return true;
   }
 
   /** Bytes that the kernel has not taken yet, the frames' lengths included. */
   long queuedBytes() {
     synchronized (lock) {
-      return queuedBytes;
+      return queue.bytes();
     }
   }
 
@@ -119,6 +148,22 @@ final class ControlLink {
   void resumeReading() {
     readingPaused = false;
     owner.attend(this);
+  }
+
+  /**
+   * Sends heartbeats from now on, and judges the peer by what comes. Only for a peer that sends
+   * heartbeats too.
+   *
+   * @param control where the peer's control channel listens: its kernel is asked there
+   */
+  void watch(InetSocketAddress control) {
+    watchedAt = control;
+    owner.attend(this);
+  }
+
+  /** Where the peer is to be asked, or null if it is not to be watched. */
+  @Nullable InetSocketAddress watchedAt() {
+    return watchedAt;
   }
 
   /**
@@ -143,7 +188,6 @@ final class ControlLink {
       closing = how;
       if (how == Closing.NOW) {
         queue.clear();
-        queuedBytes = 0;
       }
     }
     owner.attend(this);
@@ -195,57 +239,16 @@ final class ControlLink {
   /** Copies from the head of the queue as much as fits, and leaves it in the queue. */
   void copyQueued(ByteBuffer target) {
     synchronized (lock) {
-      for (Outgoing frame : queue) {
-        frame.copyTo(target);
-        if (!target.hasRemaining()) {
-          return;
-        }
-      }
+      queue.copyTo(target);
     }
   }
 
   /** Takes from the head of the queue what the kernel took. */
   void sent(int bytes) {
+    List<Runnable> taken = new ArrayList<>(0);
     synchronized (lock) {
-      // The queue may have been cleared between copyQueued and now.
-      int left = bytes;
-      while (left > 0 && !queue.isEmpty()) {
-        Outgoing head = queue.element();
-        int part = (int) Math.min(left, head.remaining());
-        head.sent += part;
-        left -= part;
-        queuedBytes -= part;
-        if (head.remaining() == 0) {
-          queue.remove();
-        }
-      }
+      queue.sent(bytes, taken);
     }
-  }
-
-  /** A frame in the queue, and how many of its bytes, length included, the kernel has taken. */
-  private static final class Outgoing {
-    private final byte[] payload;
-    private long sent;
-
-    Outgoing(byte[] payload) {
-      this.payload = payload;
-    }
-
-    long remaining() {
-      return FrameAssembler.PREFIX_BYTES + payload.length - sent;
-    }
-
-    void copyTo(ByteBuffer target) {
-      int at = (int) sent;
-      while (at < FrameAssembler.PREFIX_BYTES && target.hasRemaining()) {
-        int shift = Byte.SIZE * (FrameAssembler.PREFIX_BYTES - 1 - at);
-        target.put((byte) (payload.length >>> shift));
-        at++;
-      }
-      if (at >= FrameAssembler.PREFIX_BYTES) {
-        int from = at - FrameAssembler.PREFIX_BYTES;
-        target.put(payload, from, Math.min(target.remaining(), payload.length - from));
-      }
-    }
+    taken.forEach(Runnable::run);
   }
 }

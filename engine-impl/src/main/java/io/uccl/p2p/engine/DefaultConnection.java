@@ -10,6 +10,7 @@ import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
+import io.uccl.p2p.PeerState;
 import io.uccl.p2p.PostResult;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.Transfer;
@@ -17,6 +18,7 @@ import io.uccl.p2p.TransferBatch;
 import io.uccl.p2p.TransferStatus;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.OpBuffer;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
@@ -37,16 +39,15 @@ final class DefaultConnection implements Connection {
   private final int remoteLife;
   private final Channel channel;
   private final ControlLink link;
+  private final NotificationSender notifications;
   private final ConnectionSetup setup;
   private final AtomicLong reserved = new AtomicLong();
-
-  /** Bytes of the frames that wait for the end of a transfer. */
-  private final AtomicLong heldBytes = new AtomicLong();
-
   private volatile @Nullable P2pException failure;
+  private volatile PeerState peerState = PeerState.CONNECTED;
 
   // -- the owner's
   private final List<Consumer<? super P2pException>> closedListeners = new ArrayList<>();
+  private final List<Consumer<? super PeerState>> stateListeners = new ArrayList<>();
   private @Nullable OperationBatch firstLive;
   private @Nullable OperationBatch lastLive;
   private @Nullable OperationBatch cursor;
@@ -65,12 +66,14 @@ final class DefaultConnection implements Connection {
       int remoteLife,
       Channel channel,
       ControlLink link,
+      NotificationSender notifications,
       ConnectionSetup setup) {
     this.engine = engine;
     this.remote = remote;
     this.remoteLife = remoteLife;
     this.channel = channel;
     this.link = link;
+    this.notifications = notifications;
     this.setup = setup;
   }
 
@@ -127,11 +130,8 @@ final class DefaultConnection implements Connection {
     if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
     }
-    if (!link.send(ControlCodec.encode(notification))) {
-      // The link has ended, and the owner has not made that the connection's failure yet.
-      throw new PeerLostException(
-          "the control connection ended",
-          detail(FailureDetail.NONE).withOperation(notification.toString(), ""));
+    if (!notifications.send(ControlCodec.encode(notification))) {
+      throw linkEnded(notification.toString());
     }
     return PostResult.POSTED;
   }
@@ -147,10 +147,10 @@ final class DefaultConnection implements Connection {
     if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
     }
-    byte[] frame = ControlCodec.encode(notification);
-    heldBytes.addAndGet(frame.length);
+    byte[] encoded = ControlCodec.encode(notification);
+    notifications.hold(encoded);
     // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
-    loop().run(() -> batch.sendAfter(frame));
+    loop().run(() -> batch.sendAfter(encoded));
     return PostResult.POSTED;
   }
 
@@ -159,7 +159,46 @@ final class DefaultConnection implements Connection {
     if (broken != null) {
       throw broken.withDetail(detail(broken.detail()).withOperation(notification.toString(), ""));
     }
-    return link.queuedBytes() + heldBytes.get() <= Notification.MAX_FRAME_BYTES;
+    return notifications.hasRoom();
+  }
+
+  @Override
+  public boolean flushNotifications(Duration timeout) throws InterruptedException {
+    return switch (notifications.flush(Nanos.of(timeout))) {
+      case CONFIRMED -> true;
+      case TIMED_OUT -> false;
+      case ENDED -> throw linkEnded("flush of notifications");
+    };
+  }
+
+  private P2pException linkEnded(String operation) {
+    P2pException broken = failure;
+    // Without a failure the link has ended, and the owner has not made that the failure yet.
+    FailureDetail detail =
+        detail(broken == null ? FailureDetail.NONE : broken.detail()).withOperation(operation, "");
+    return broken == null
+        ? new PeerLostException("the control connection ended", detail)
+        : broken.withDetail(detail);
+  }
+
+  @Override
+  public PeerState peerState() {
+    return peerState;
+  }
+
+  @Override
+  public void onPeerState(Consumer<? super PeerState> listener) {
+    loop()
+        .run(
+            () -> {
+              PeerState now = peerState;
+              if (now != PeerState.CONNECTED) {
+                engine.callBack(() -> listener.accept(now));
+              }
+              if (!closed) {
+                stateListeners.add(listener);
+              }
+            });
   }
 
   @Override
@@ -228,12 +267,13 @@ final class DefaultConnection implements Connection {
     return setup;
   }
 
-  /** The transfer that a frame waited for has ended: sends the frame if it ended well. */
-  void follow(byte[] frame, boolean endedWell) {
+  /** The transfer that a notification waited for has ended: it is sent if that ended well. */
+  void follow(byte[] notification, boolean endedWell) {
     if (endedWell) {
-      link.send(frame);
+      notifications.sendHeld(notification);
+    } else {
+      notifications.dropHeld(notification);
     }
-    heldBytes.addAndGet(-frame.length);
   }
 
   /** Takes a batch that a caller posted. */
@@ -356,9 +396,24 @@ final class DefaultConnection implements Connection {
     }
     channel.close();
     link.close();
+    notifications.end();
+    tellState(cause instanceof PeerLostException ? PeerState.LOST : PeerState.CLOSED);
+    stateListeners.clear();
     closedListeners.forEach(listener -> engine.callBack(() -> listener.accept(cause)));
     closedListeners.clear();
     retireIfOver();
+  }
+
+  /** The peer is judged anew. */
+  void peerState(PeerState state) {
+    if (!closed) {
+      tellState(state);
+    }
+  }
+
+  private void tellState(PeerState state) {
+    peerState = state;
+    stateListeners.forEach(listener -> engine.callBack(() -> listener.accept(state)));
   }
 
   /** Checks deadlines; returns how long it may take until they must be checked again. */

@@ -59,6 +59,12 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   private static final int COMPLETIONS = 512;
 
+  /** What this engine tells others that it can. */
+  private static final int FEATURES =
+      HandshakeTrailer.FEATURE_READY
+          | HandshakeTrailer.FEATURE_HEARTBEATS
+          | HandshakeTrailer.FEATURE_PIECES;
+
   /** How late a deadline may be noticed. */
   private static final long TICK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
@@ -218,6 +224,11 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   @Override
   public Connection connect(EndpointMetadata peer, Duration timeout) throws InterruptedException {
+    return connect(peer, timeout, false);
+  }
+
+  private DefaultConnection connect(EndpointMetadata peer, Duration timeout, boolean keep)
+      throws InterruptedException {
     long deadline = System.nanoTime() + Nanos.of(timeout);
     ConnectionSetup setup =
         loop.call(
@@ -226,7 +237,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
               AtomicReference<ConnectionSetup> made = new AtomicReference<>();
               control.connect(
                   peer.socketAddress(),
-                  link -> made.updateAndGet(none -> new ConnectionSetup(this, link, peer)));
+                  link ->
+                      made.updateAndGet(
+                          none -> new ConnectionSetup(this, link, peer, keep && passive)));
               setups.add(made.get());
               return made.get();
             });
@@ -286,7 +299,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   @Override
   public Connection addPeer(EndpointMetadata peer, Duration timeout) throws InterruptedException {
     checkOpen();
-    return peers.connectOrGet(peer, timeout, left -> (DefaultConnection) connect(peer, left));
+    return peers.connectOrGet(peer, timeout, left -> connect(peer, left, true));
   }
 
   @Override
@@ -397,8 +410,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   }
 
   /** A handshake's payload with the transport's parameters in it. */
-  byte[] handshake(byte[] parameters) {
-    HandshakeTrailer trailer = HandshakeTrailer.of(life, HandshakeTrailer.FEATURE_READY, metadata);
+  byte[] handshake(byte[] parameters, boolean shared) {
+    int features = shared ? FEATURES | HandshakeTrailer.FEATURE_SHARED : FEATURES;
+    HandshakeTrailer trailer = HandshakeTrailer.of(life, features, metadata);
     return new Handshake(
             provider.handshakeMagic(),
             0,
@@ -527,6 +541,28 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       connection.scheduled = true;
       postable.addLast(connection);
     }
+  }
+
+  /** Whether incoming connections are kept for their peers. */
+  boolean isPassive() {
+    return passive;
+  }
+
+  int life() {
+    return life;
+  }
+
+  /**
+   * A setup of a connection with a peer that both sides are to keep, made by this side or by the
+   * peer, that has not failed.
+   */
+  @Nullable ConnectionSetup shared(EndpointMetadata peer, ChannelRole role) {
+    for (ConnectionSetup setup : setups) {
+      if (setup.isShared(peer, role)) {
+        return setup;
+      }
+    }
+    return null;
   }
 
   /** The control link of an incoming connection is there. */

@@ -20,7 +20,11 @@ import org.jspecify.annotations.Nullable;
  *
  *   type  value
  *      1  life of the engine, u32, not 0                          always there
- *      2  features, u32: bit 0 = sends READY; others are reserved  0 if left out
+ *      2  features, u32: bit 0 = sends READY                       0 if left out
+ *                        bit 1 = sends HEARTBEATs
+ *                        bit 2 = sends PIECEs and ACKs
+ *                        bit 3 is taken
+ *                        bit 4 = made to serve both sides; others are reserved
  *      3  identity of the host, bytes                              empty if left out
  *      4  nonce, bytes                                             empty if left out
  *      5  proof, bytes                                             empty if left out
@@ -58,6 +62,18 @@ record HandshakeTrailer(
 
   /** The sender confirms with a READY frame that it can receive. */
   static final int FEATURE_READY = 1;
+
+  /** The sender sends HEARTBEAT frames to a peer that does, and takes them. */
+  static final int FEATURE_HEARTBEATS = 1 << 1;
+
+  /** The sender sends PIECE and ACK frames to a peer that does, and takes them. */
+  static final int FEATURE_PIECES = 1 << 2;
+
+  /**
+   * Not of the engine but of this connection: both sides keep it for their peer, so that of two
+   * that are made at the same moment one is too many.
+   */
+  static final int FEATURE_SHARED = 1 << 4;
 
   private static final int TYPE_LIFE = 1;
   private static final int TYPE_FEATURES = 2;
@@ -98,6 +114,11 @@ record HandshakeTrailer(
   /** Whether the sender confirms with a READY frame. */
   boolean sendsReady() {
     return (features & FEATURE_READY) != 0;
+  }
+
+  /** Whether all bits of a feature are set. */
+  boolean has(int feature) {
+    return (features & feature) == feature;
   }
 
   /**

@@ -1,7 +1,9 @@
 package io.uccl.p2p.engine;
 
 import io.uccl.p2p.Notification;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -9,8 +11,9 @@ import java.util.Set;
  * bring more are not read any more, so that their senders meet back-pressure; when half of them
  * were taken, reading goes on.
  *
- * <p>Beyond the budget comes at most, from each link, the frame that exceeded it and what was read
- * together with it.
+ * <p>Those that have come in part count too. Beyond the budget comes at most, from each link, the
+ * frame that exceeded it and what was read together with it; and while none is whole, so that
+ * nothing can be taken, the rest of one notification.
  */
 final class InboxBudget {
 
@@ -22,32 +25,59 @@ final class InboxBudget {
 
   private final long budget;
   private final Set<ControlLink> paused = new LinkedHashSet<>();
+  private final Map<ControlLink, Long> halves = new HashMap<>();
   private long used;
+  private long waiting;
 
   InboxBudget(long budget) {
     this.budget = budget;
   }
 
-  /** A notification has come on a link. */
+  /** A part of a notification has come on a link. */
+  synchronized void pieceArrived(ControlLink link, int bytes) {
+    halves.merge(link, (long) bytes, Long::sum);
+    used += bytes;
+    pauseIfFull(link);
+  }
+
+  /** A notification has come on a link, all of it now. */
   synchronized void arrived(ControlLink link, Notification notification) {
-    used += cost(notification);
-    if (used > budget && paused.add(link)) {
-      link.pauseReading();
-    }
+    used += cost(notification) - halfOf(link);
+    waiting++;
+    pauseIfFull(link);
   }
 
   /** A notification was taken, or dropped. */
   synchronized void gone(Notification notification) {
     used -= cost(notification);
-    if (used <= budget / 2 && !paused.isEmpty()) {
-      paused.forEach(ControlLink::resumeReading);
-      paused.clear();
-    }
+    waiting--;
+    resumeIfRoom();
   }
 
   /** A link has ended. */
   synchronized void closed(ControlLink link) {
     paused.remove(link);
+    used -= halfOf(link);
+    resumeIfRoom();
+  }
+
+  private long halfOf(ControlLink link) {
+    Long half = halves.remove(link);
+    return half == null ? 0 : half;
+  }
+
+  private void pauseIfFull(ControlLink link) {
+    // With nothing to be taken, the unfinished ones would wait for each other for ever.
+    if (used > budget && waiting > 0 && paused.add(link)) {
+      link.pauseReading();
+    }
+  }
+
+  private void resumeIfRoom() {
+    if (used <= budget / 2 || waiting == 0) {
+      paused.forEach(ControlLink::resumeReading);
+      paused.clear();
+    }
   }
 
   /** Bytes of what has come and is not gone. */

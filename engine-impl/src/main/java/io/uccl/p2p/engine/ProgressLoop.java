@@ -331,7 +331,7 @@ final class ProgressLoop {
         block(bounded ? deadline - now : Long.MAX_VALUE);
         idleSince = 0;
       } else {
-        Thread.onSpinWait();
+        spinWait();
       }
     }
   }
@@ -408,13 +408,22 @@ final class ProgressLoop {
       if (drive(false)) {
         idleSince = System.nanoTime();
       } else if (System.nanoTime() - idleSince < SPIN_NANOS) {
-        Thread.onSpinWait();
+        spinWait();
       } else {
         block(Long.MAX_VALUE);
         Thread.interrupted();
         idleSince = System.nanoTime();
       }
     }
+  }
+
+  /**
+   * Leaves the core to whoever waits for it. That may be the very thread whose bytes are waited
+   * for: the kernel likes to wake a thread on the core of the one that sent to it, and one that
+   * merely spins keeps it away until it blocks.
+   */
+  private static void spinWait() {
+    Thread.yield();
   }
 
   /** An action with a result. */

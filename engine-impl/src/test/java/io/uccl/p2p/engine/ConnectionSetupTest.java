@@ -122,6 +122,10 @@ class ConnectionSetupTest {
         frame((p, h) -> p.handshake(new byte[16], true), handshake, "parameters make no sense"));
     all.put("one byte", frame((p, h) -> new byte[1], handshake, "the frame that came has 1"));
     all.put(
+        "echoes",
+        new Answer(
+            (p, s) -> FakePeer.writeFrame(s, FakePeer.readFrame(s)), handshake, "that echoes"));
+    all.put(
         "half a handshake",
         new Answer(
             (p, s) -> {
@@ -228,6 +232,13 @@ class ConnectionSetupTest {
     assertThatThrownBy(() -> engine.connect(peer.metadata(), WAIT))
         .isInstanceOf(InterruptedException.class);
     assertThat(Thread.interrupted()).isFalse();
+  }
+
+  @Test
+  void anEngineDoesNotConnectToItself() {
+    assertThatThrownBy(() -> engine.connect(engine.metadata(), WAIT))
+        .isInstanceOf(HandshakeException.class)
+        .hasMessageContaining("this engine itself");
   }
 
   @Test

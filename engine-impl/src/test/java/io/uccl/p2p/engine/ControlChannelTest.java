@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uccl.p2p.ConfigurationException;
+import io.uccl.p2p.PeerState;
 import io.uccl.p2p.ResourceClosedException;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
@@ -96,6 +97,11 @@ class ControlChannelTest {
       byte[] bytes = new byte[payload.remaining()];
       payload.get(bytes);
       happened(link, new Event("frame", bytes, null));
+    }
+
+    @Override
+    public void onPeerState(ControlLink link, PeerState state) {
+      happened(link, new Event(state.name(), null, null));
     }
 
     @Override

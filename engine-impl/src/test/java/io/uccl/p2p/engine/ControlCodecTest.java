@@ -15,6 +15,7 @@ import java.util.EnumMap;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -170,6 +171,12 @@ class ControlCodecTest {
   }
 
   @Test
+  void heartbeatHasTheDocumentedBytes() {
+    assertThat(ControlCodec.encodeHeartbeat()).isEqualTo(hex("5032504a03000000"));
+    assertThat(kind(ControlCodec.encodeHeartbeat())).isEqualTo(FrameKind.HEARTBEAT);
+  }
+
+  @Test
   void refusedHasTheDocumentedBytes() {
     assertThat(refused("no\u00e9")).isEqualTo(hex("5032504a0200000004000000" + "6e6fc3a9"));
     assertThat(kind(refused("no\u00e9"))).isEqualTo(FrameKind.REFUSED);
@@ -205,7 +212,8 @@ class ControlCodecTest {
         "5032504a0100000000",
         "5032504a01000100",
         "5032504a00000000",
-        "5032504a03000000",
+        "5032504a0300000000",
+        "5032504aff000000",
         "5032504a02000000",
         "5032504a0200000001000000",
         "5032504a0200000000000000ff",
@@ -241,16 +249,21 @@ class ControlCodecTest {
   }
 
   @Test
+  @Tag("prove")
+  @Tag("decoders")
   void badBytesAreToldApartAndDecodedWithoutAnUndocumentedException() {
     Random random = new Random(SEED);
     byte[][] good = {
       ControlCodec.encode(Notification.of(3, new byte[] {1, 2}, new byte[9])),
       ControlCodec.encodeReady(),
+      ControlCodec.encodeHeartbeat(),
+      ControlCodec.encodePiece(new byte[20], 10, 10),
+      ControlCodec.encodeAck(3),
       refused("some reason"),
       new Handshake(CXI, 0, 1, new byte[4]).encode(),
     };
     Map<FrameKind, Integer> seen = new EnumMap<>(FrameKind.class);
-    for (int i = 0; i < 100_000; i++) {
+    for (int i = 0; i < Mutations.COUNT; i++) {
       byte[] bytes = Mutations.mutate(random, good[random.nextInt(good.length)]);
       ByteBuffer payload = ByteBuffer.wrap(bytes);
       try {

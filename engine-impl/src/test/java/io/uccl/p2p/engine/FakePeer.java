@@ -31,6 +31,10 @@ final class FakePeer implements AutoCloseable {
   final ServerSocket control;
   final ServerSocket data;
   final AtomicReference<Throwable> failure = new AtomicReference<>();
+
+  /** What it announces beside READY. */
+  int features;
+
   private final List<Socket> sockets = new ArrayList<>();
   private Thread thread;
 
@@ -101,7 +105,8 @@ final class FakePeer implements AutoCloseable {
   }
 
   byte[] handshake(byte[] parameters, boolean trailer) {
-    HandshakeTrailer mine = HandshakeTrailer.of(LIFE, HandshakeTrailer.FEATURE_READY, metadata());
+    HandshakeTrailer mine =
+        HandshakeTrailer.of(LIFE, HandshakeTrailer.FEATURE_READY | features, metadata());
     byte[] all = trailer ? HandshakeTrailer.append(parameters, mine) : parameters;
     return new Handshake(MAGIC, 0, control.getLocalPort(), all).encode();
   }

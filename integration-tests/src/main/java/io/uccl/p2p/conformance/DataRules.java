@@ -295,20 +295,42 @@ abstract class DataRules extends Rules {
   @Test
   @DisplayName("D8 An operation that is longer than the transport takes is cut, unseen")
   void longOperationsAreCut() throws InterruptedException {
-    try (Session session = session(config().withMaxOperationBytes(1 << 20))) {
-      for (long size : new long[] {(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 17}) {
+    int limit = 1 << 20;
+    try (Watch watch = Watch.limiting(limit);
+        Session session = session(kit().config(watch))) {
+      for (long size : new long[] {limit - 1, limit, limit + 1, 5L * limit + 17}) {
         exactly(session, size, true);
+        assertThat(watch.posted())
+            .as("write of %d", size)
+            .containsExactlyInAnyOrderElementsOf(cut(size, limit));
         exactly(session, size, false);
+        assertThat(watch.posted())
+            .as("read of %d", size)
+            .containsExactlyInAnyOrderElementsOf(cut(size, limit));
       }
     }
+  }
+
+  /** The lengths of the pieces. */
+  private static List<Long> cut(long size, long limit) {
+    List<Long> pieces = new ArrayList<>(Collections.nCopies((int) (size / limit), limit));
+    if (size % limit > 0) {
+      pieces.add(size % limit);
+    }
+    return pieces;
   }
 
   @Test
   @DisplayName("D9 The pieces of cut operations may be more than the window takes")
   void moreCutPiecesThanTheWindow() throws InterruptedException {
-    try (Session session = session(config().withMaxOperationBytes(1000))) {
-      exactly(session, 3 * 256 * 1000 + 17, true);
-      exactly(session, 3 * 256 * 1000 + 17, false);
+    int limit = 1000;
+    long size = 3L * 256 * limit + 17;
+    try (Watch watch = Watch.open();
+        Session session = session(kit().config(watch).withMaxOperationBytes(limit))) {
+      exactly(session, size, true);
+      assertThat(watch.posted()).containsExactlyInAnyOrderElementsOf(cut(size, limit));
+      exactly(session, size, false);
+      assertThat(watch.posted()).containsExactlyInAnyOrderElementsOf(cut(size, limit));
       // Several that are cut, and some that are not, in one batch.
       MemoryRegion local = session.local(600_000);
       RemoteRegion remote = session.remote(600_000);
@@ -316,13 +338,16 @@ abstract class DataRules extends Rules {
       fill(local, SOURCE);
       try (TransferBatch batch = session.connection().newBatch(64)) {
         long at = 0;
+        List<Long> pieces = new ArrayList<>();
         for (int i = 0; at < 590_000 && i < 64; i++) {
           long length = i % 3 == 0 ? 999 : 9_001 + i;
           batch.write(local, at, there, at, length);
+          pieces.addAll(cut(length, limit));
           at += length;
         }
         assertThat(batch.post()).isEqualTo(PostResult.POSTED);
         finish(batch);
+        assertThat(watch.posted()).containsExactlyInAnyOrderElementsOf(pieces);
         remote.check("cut and whole", 0, at, SOURCE, 0);
         remote.check("behind", at, 600_000 - at, 0, 0);
       }

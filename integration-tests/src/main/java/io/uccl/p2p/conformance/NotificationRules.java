@@ -220,6 +220,75 @@ abstract class NotificationRules extends Rules {
     }
   }
 
+  @Test
+  @DisplayName("N10 Notifications of all lengths up to the longest arrive in order, each once")
+  void allLengths() throws InterruptedException {
+    int piece = 256 << 10;
+    int longest = Notification.MAX_FRAME_BYTES - Notification.HEADER_BYTES;
+    try (Session session = session()) {
+      List<String> sent = new ArrayList<>();
+      for (int size : new int[] {0, 1, piece - 1, piece, piece + 1, longest, 0, piece + 1}) {
+        byte[] message = new byte[size];
+        random().nextBytes(message);
+        Notification each = Notification.of(sent.size(), new byte[0], message);
+        sent.add(PeerMain.sum(each));
+        while (session.connection().sendNotification(each) == PostResult.BACK_PRESSURED) {
+          assertThat(session.connection().flushNotifications(Limits.PATIENCE)).isTrue();
+        }
+      }
+      for (String each : sent) {
+        assertThat(session.peer().takeSum(Limits.PATIENCE)).as(seedText()).isEqualTo(each);
+      }
+      assertThat(session.peer().takeSum(Duration.ZERO)).as("one more").isEmpty();
+    }
+  }
+
+  @Test
+  @DisplayName(
+      "N11 After a flush the peer has all that was sent, whatever becomes of the connection")
+  void flush() throws InterruptedException {
+    try (Session session = session()) {
+      for (int i = 0; i < 100; i++) {
+        session.connection().sendNotification(Notification.of(i, new byte[0], new byte[i * 1000]));
+      }
+      assertThat(session.connection().flushNotifications(Limits.PATIENCE)).isTrue();
+      session.connection().close();
+      for (int i = 0; i < 100; i++) {
+        assertThat(session.peer().take(Duration.ZERO))
+            .as("notification %d", i)
+            .isNotNull()
+            .extracting(taken -> taken.notification().type())
+            .isEqualTo(i);
+      }
+    }
+  }
+
+  @Test
+  @DisplayName("N12 A peer that takes nothing holds its sender back, and loses nothing")
+  void backPressure() throws InterruptedException {
+    byte[] message = new byte[4 << 20];
+    try (Session session = session()) {
+      Connection connection = session.connection();
+      List<String> sent = new ArrayList<>();
+      while (true) {
+        Notification each = Notification.of(sent.size(), new byte[0], message);
+        if (connection.sendNotification(each) == PostResult.POSTED) {
+          sent.add(PeerMain.sum(each));
+        } else if (!connection.flushNotifications(Duration.ofSeconds(2))) {
+          break;
+        }
+        assertThat(sent).as("an inbox of 128 MiB, and 64 MiB unconfirmed").hasSizeLessThan(60);
+      }
+      for (String each : sent) {
+        assertThat(session.peer().takeSum(Limits.PATIENCE)).isEqualTo(each);
+      }
+      assertThat(connection.flushNotifications(Limits.PATIENCE)).isTrue();
+      assertThat(connection.sendNotification(Notification.of("last", new byte[0])))
+          .isEqualTo(PostResult.POSTED);
+      assertThat(session.peer().take().nameText()).isEqualTo("last");
+    }
+  }
+
   private static ReceivedNotification take(P2pEngine engine) throws InterruptedException {
     ReceivedNotification received = engine.takeNotification(Limits.PATIENCE);
     if (received == null) {

@@ -22,6 +22,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.zip.CRC32;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -97,6 +98,7 @@ public final class PeerMain {
       case "await" -> await(words);
       case "notify" -> connection(words[1]).sendNotification(notification(words)).name();
       case "take" -> take(words);
+      case "takeSum" -> takeSum(words);
       case "failure" -> failure(connection(words[1]).failure());
       case "close" -> close(words[1]);
       case "environment" -> nameEngine(P2pEngine.open());
@@ -104,15 +106,15 @@ public final class PeerMain {
     };
   }
 
-  /** {@code open TRANSPORT STALL_MILLIS MAX_OPERATION_BYTES NAME=VALUE...}. */
+  /** {@code open TRANSPORT|- STALL_MILLIS MAX_OPERATION_BYTES NAME=VALUE...}. */
   private static EngineConfig config(String[] words) {
     Map<String, String> environment = new HashMap<>();
     for (int i = 4; i < words.length; i++) {
       String[] pair = words[i].split("=", 2);
       environment.put(pair[0], pair[1]);
     }
-    return EngineConfig.of(environment)
-        .withTransport(words[1])
+    EngineConfig config = EngineConfig.of(environment);
+    return (words[1].equals(EMPTY) ? config : config.withTransport(words[1]))
         .withStallDeadline(millis(words[2]))
         .withMaxOperationBytes(Long.parseLong(words[3]));
   }
@@ -204,6 +206,26 @@ public final class PeerMain {
         + text(notification.message())
         + " "
         + nameOf(received.from());
+  }
+
+  /** {@code takeSum ENGINE MILLIS}: what is too long to be told is told by its sum. */
+  private String takeSum(String[] words) throws InterruptedException {
+    ReceivedNotification received = engine(words[1]).takeNotification(millis(words[2]));
+    return received == null ? "" : sum(received.notification());
+  }
+
+  /** Type, lengths and checksum of a notification. */
+  static String sum(Notification notification) {
+    byte[] message = notification.message();
+    CRC32 crc = new CRC32();
+    crc.update(message);
+    return notification.type()
+        + "/"
+        + notification.name().length
+        + "/"
+        + message.length
+        + "/"
+        + crc.getValue();
   }
 
   private static String failure(@Nullable P2pException failure) {

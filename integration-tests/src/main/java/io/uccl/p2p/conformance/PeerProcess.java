@@ -57,8 +57,20 @@ final class PeerProcess implements AutoCloseable {
    * @param environment the project's variables that it sees
    */
   static PeerProcess start(Map<String, String> environment) {
+    return start(environment, List.of());
+  }
+
+  /**
+   * Starts one by another program.
+   *
+   * @param environment the project's variables that it sees
+   * @param starter the program and its arguments, which runs what stands behind them
+   */
+  static PeerProcess start(Map<String, String> environment, List<String> starter) {
+    List<String> command = new ArrayList<>(starter);
+    command.addAll(command());
     ProcessBuilder builder =
-        new ProcessBuilder(command()).redirectError(ProcessBuilder.Redirect.INHERIT);
+        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
     builder.environment().keySet().removeIf(name -> name.startsWith("UCCL_"));
     builder.environment().putAll(environment);
     try {
@@ -71,7 +83,7 @@ final class PeerProcess implements AutoCloseable {
   private static List<String> command() {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of("-ea", "-Xmx256m", "-XX:MaxDirectMemorySize=1g", "-XX:+UseSerialGC"));
+    command.addAll(List.of("-ea", "-Xmx512m", "-XX:MaxDirectMemorySize=1g", "-XX:+UseSerialGC"));
     String modules = System.getProperty("jdk.module.path");
     Stream<String> own = ManagementFactory.getRuntimeMXBean().getInputArguments().stream();
     own.filter(option -> option.startsWith("--enable-native-access")).forEach(command::add);
@@ -134,7 +146,8 @@ final class PeerProcess implements AutoCloseable {
 
   /** Opens an engine there. */
   RemoteEngine open(EngineConfig config) {
-    List<Object> words = new ArrayList<>(List.of("open", config.transport().orElseThrow()));
+    List<Object> words =
+        new ArrayList<>(List.of("open", config.transport().orElse(PeerMain.EMPTY)));
     words.add(config.stallDeadline().toMillis());
     words.add(config.maxOperationBytes());
     config.environment().forEach((name, value) -> words.add(name + "=" + value));

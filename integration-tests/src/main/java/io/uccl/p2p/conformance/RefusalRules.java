@@ -265,6 +265,35 @@ abstract class RefusalRules extends Rules {
     assertThat(Pattern.mismatch(memory, HERE, 0)).isEqualTo(-1);
   }
 
+  @Test
+  @DisplayName("R11 Memory for this side alone is out of reach, even with the right descriptor")
+  void localMemory() throws InterruptedException {
+    try (Watch watch = Watch.open();
+        Session session = session(kit().config(watch))) {
+      MemoryRegion open = session.local(SIZE);
+      assertThat(watch.registered().get(0).describe(0, SIZE))
+          .as("what the transport itself says")
+          .isEqualTo(open.advertise());
+      ByteBuffer memory = ByteBuffer.allocateDirect(SIZE);
+      MemoryRegion local = session.engine().register(memory, RegionAccess.LOCAL);
+      fill(local, HERE);
+      FifoDescriptor right = watch.registered().get(0).describe(0, SIZE);
+      RemoteRegion remote = session.remote(SIZE);
+      remote.fill(THERE);
+      for (boolean write : new boolean[] {true, false}) {
+        RemoteConnection theirs = session.peer().connect(session.engine().metadata());
+        assertThatExceptionOfType(PeerFailure.class)
+            .isThrownBy(
+                () -> theirs.run(new RemoteConnection.Operation(write, remote, 0, right, 0, SIZE)))
+            .satisfies(
+                each -> assertThat(each.type()).isEqualTo(RemoteAccessException.class.getName()));
+        Session.check("the memory", local, HERE);
+        remote.check("the peer's own", THERE);
+      }
+      LocalRules.stillWorks(session.connectAgain(), local, remote);
+    }
+  }
+
   private void assumeAllIsChecked() {
     Assumptions.assumeTrue(
         kit().capabilities().targetChecks() == TargetChecks.ALL, "the NIC checks its key alone");

@@ -68,6 +68,11 @@ record RemoteEngine(PeerProcess process, String name) implements AutoCloseable {
     return taken.notification();
   }
 
+  /** The next notification there as {@link PeerMain#sum}, or nothing if none came in time. */
+  String takeSum(Duration timeout) {
+    return process.command("takeSum", name, timeout.toMillis());
+  }
+
   @Override
   public void close() {
     process.command("close", name);

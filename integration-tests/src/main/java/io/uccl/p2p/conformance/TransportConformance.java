@@ -5,6 +5,7 @@ import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -69,8 +70,8 @@ public abstract class TransportConformance {
   }
 
   /**
-   * How an engine of another transport is opened, for the rule of two transports in one process. By
-   * default two engines of this transport stand for it.
+   * How an engine of another transport is opened, for the rules of two transports. By default the
+   * kit's own one, which has this transport below it and a magic of its own.
    */
   protected Optional<EngineConfig> secondTransport() {
     return Optional.empty();
@@ -92,8 +93,39 @@ public abstract class TransportConformance {
     return Objects.requireNonNull(peer);
   }
 
+  /** The transport is named as users name it: by the environment. */
   final EngineConfig config() {
-    return EngineConfig.of(environment()).withTransport(transport());
+    return config(Map.of());
+  }
+
+  /** The same with more variables. */
+  final EngineConfig config(Map<String, String> more) {
+    Map<String, String> variables = new HashMap<>(environment());
+    variables.put("UCCL_P2P_TRANSPORT", transport());
+    variables.putAll(more);
+    return EngineConfig.of(variables);
+  }
+
+  /** For engines whose transport is watched. */
+  final EngineConfig config(Watch watch) {
+    return config(watched(watch.variables(transport())));
+  }
+
+  /** For an engine of another transport. */
+  final EngineConfig second() {
+    return secondTransport()
+        .orElseGet(() -> config(watched(WatchedTransportProvider.variables(transport(), 0))));
+  }
+
+  /** With the window that the transport would have by itself. */
+  private Map<String, String> watched(Map<String, String> variables) {
+    Map<String, String> all = new HashMap<>(variables);
+    String window = "UCCL_P2P_MAX_INFLIGHT_OPS";
+    WatchedTransportProvider.find(transport())
+        .filter(provider -> !environment().containsKey(window))
+        .ifPresent(
+            provider -> all.put(window, Integer.toString(provider.defaultInflightOperations())));
+    return all;
   }
 
   /** An engine on each side, and a connection. */

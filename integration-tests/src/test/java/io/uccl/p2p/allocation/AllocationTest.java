@@ -11,6 +11,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** From post to seen completion nothing is allocated, deadlines armed. */
 @Tag("prove")
+@Tag("allocation")
 class AllocationTest {
 
   private static final boolean PROVE = Boolean.getBoolean("p2p.prove");

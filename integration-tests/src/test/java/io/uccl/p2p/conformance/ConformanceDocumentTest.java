@@ -3,15 +3,12 @@ package io.uccl.p2p.conformance;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
-import java.lang.reflect.Method;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.DisplayName;
-import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 
 /** The document and the kit have the same rules, in the same words. */
@@ -45,19 +42,8 @@ class ConformanceDocumentTest {
   }
 
   private static List<String> tested() {
-    List<String> rules = new ArrayList<>();
-    for (Class<?> group : TransportConformance.class.getDeclaredClasses()) {
-      if (group.isAnnotationPresent(Nested.class)) {
-        for (Method method : group.getSuperclass().getDeclaredMethods()) {
-          if (method.isAnnotationPresent(Test.class)) {
-            DisplayName name = method.getAnnotation(DisplayName.class);
-            assertThat(name).as("name of %s", method).isNotNull();
-            assertThat(name.value()).as("number of %s", method).matches(NUMBERED);
-            rules.add(name.value());
-          }
-        }
-      }
-    }
+    List<String> rules = KitRules.methods().stream().map(KitRules::name).toList();
+    assertThat(rules).allMatch(name -> NUMBERED.matcher(name).matches(), "starts with a number");
     return rules;
   }
 }

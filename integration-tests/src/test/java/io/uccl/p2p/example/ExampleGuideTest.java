@@ -7,7 +7,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -16,28 +15,20 @@ import org.junit.jupiter.api.Test;
 /** {@code docs/write-a-transport.md}: what it quotes stands in the example. */
 class ExampleGuideTest {
 
-  private static final Pattern EXCERPT = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
+  private static final Pattern EXCERPT =
+      Pattern.compile("```(?:java|xml)\n(.*?)```", Pattern.DOTALL);
 
   @Test
   void everyExcerptStandsInTheExample() throws Exception {
-    Path guide =
-        ExampleJar.SOURCES
-            .resolve("../../../docs/write-a-transport.md")
-            .toAbsolutePath()
-            .normalize();
+    Path guide = ExampleJar.PROJECT.resolve("../../../docs/write-a-transport.md").normalize();
     List<String> excerpts =
-        EXCERPT
-            .matcher(Files.readString(guide))
-            .results()
-            .map(MatchResult::group)
-            .map(found -> found.substring("```java\n".length(), found.length() - "```".length()))
-            .toList();
-    assertThat(excerpts).hasSizeGreaterThan(8);
-    assertThat(sources()).contains(excerpts);
+        EXCERPT.matcher(Files.readString(guide)).results().map(found -> found.group(1)).toList();
+    assertThat(excerpts).hasSizeGreaterThan(12);
+    assertThat(sources() + read(ExampleJar.PROJECT.resolve("pom.xml"))).contains(excerpts);
   }
 
   private static String sources() throws IOException {
-    try (Stream<Path> files = Files.walk(ExampleJar.SOURCES.resolve("java"))) {
+    try (Stream<Path> files = Files.walk(ExampleJar.SOURCES)) {
       return files
           .filter(Files::isRegularFile)
           .sorted()

@@ -26,17 +26,18 @@ import javax.tools.ToolProvider;
 /** The example transport as a third party makes it: compiled against engine-api alone, in a jar. */
 final class ExampleJar {
 
-  static final Path SOURCES =
+  static final Path PROJECT =
       Path.of(System.getProperty("basedir", "."), "src/example-transport").toAbsolutePath();
+  static final Path SOURCES = PROJECT.resolve("src");
 
   private ExampleJar() {}
 
   /** Compiles the example and packs it; fails if the compiler says anything at all. */
   static Path build(Path folder) throws IOException {
     Path classes = Files.createDirectory(folder.resolve("classes"));
-    assertThat(compile(SOURCES.resolve("java"), List.of(locationOf(P2pEngine.class)), classes))
+    assertThat(compile(SOURCES.resolve("main/java"), List.of(locationOf(P2pEngine.class)), classes))
         .isEmpty();
-    return pack(folder.resolve("unix-transport.jar"), classes, SOURCES.resolve("resources"));
+    return pack(folder.resolve("unix-transport.jar"), classes, SOURCES.resolve("main/resources"));
   }
 
   /** Compiles a tree of sources; returns what the compiler had to say. */

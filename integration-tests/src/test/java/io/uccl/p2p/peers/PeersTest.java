@@ -28,6 +28,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -109,6 +110,56 @@ class PeersTest {
     Connection second = here.addPeer(there.metadata(), PATIENCE);
     assertThat(second).isNotSameAs(first);
     assertThat(second.isOpen()).isTrue();
+  }
+
+  @Test
+  void twoEnginesThatAddEachOtherAtTheSameMomentGetOneConnection() throws Exception {
+    here.passiveAccept();
+    there.passiveAccept();
+    ExecutorService threads = Executors.newFixedThreadPool(2);
+    try {
+      for (int round = 0; round < 50; round++) {
+        CyclicBarrier start = new CyclicBarrier(2);
+        Future<Connection> first = threads.submit(() -> add(start, here, there));
+        Future<Connection> second = threads.submit(() -> add(start, there, here));
+        Connection mine = first.get();
+        Connection theirs = second.get();
+        // They are the two ends of one connection: each engine knows it by what comes from the
+        // other.
+        mine.sendNotification(Notification.of("to there", new byte[0]));
+        ReceivedNotification atThere = there.takeNotification(PATIENCE);
+        assertThat(atThere).isNotNull();
+        assertThat(atThere.from()).as("round %d", round).isSameAs(theirs);
+        theirs.sendNotification(Notification.of("to here", new byte[0]));
+        ReceivedNotification atHere = here.takeNotification(PATIENCE);
+        assertThat(atHere).isNotNull();
+        assertThat(atHere.from()).as("round %d", round).isSameAs(mine);
+        assertThat(here.addPeer(there.metadata(), PATIENCE)).isSameAs(mine);
+        assertThat(there.addPeer(here.metadata(), PATIENCE)).isSameAs(theirs);
+        BlockingQueue<P2pException> told = new LinkedBlockingQueue<>();
+        theirs.onClosed(told::add);
+        assertThat(here.removePeer(there.metadata())).isTrue();
+        assertThat(told.poll(20, TimeUnit.SECONDS)).isInstanceOf(PeerLostException.class);
+      }
+    } finally {
+      threads.shutdownNow();
+    }
+  }
+
+  private static Connection add(CyclicBarrier start, P2pEngine from, P2pEngine to)
+      throws Exception {
+    start.await();
+    return from.addPeer(to.metadata(), PATIENCE);
+  }
+
+  @Test
+  void explicitConnectionsOfBothSidesAreTwo() throws Exception {
+    Connection outgoing = here.connect(there.metadata(), PATIENCE);
+    Connection incoming = there.accept(PATIENCE);
+    Connection back = there.connect(here.metadata(), PATIENCE);
+    assertThat(back).isNotSameAs(incoming);
+    assertThat(here.accept(PATIENCE)).isNotNull().isNotSameAs(outgoing);
+    assertThat(outgoing.isOpen() && back.isOpen()).isTrue();
   }
 
   @Test

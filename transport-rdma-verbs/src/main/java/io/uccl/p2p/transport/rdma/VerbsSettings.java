@@ -65,6 +65,14 @@ final class VerbsSettings {
           1,
           255);
 
+  /** Whether a write ends only when a read behind it has returned. GPU memory always takes one. */
+  static final Setting<String> FLUSH =
+      Setting.choice(
+          "UCCL_P2P_RDMA_FLUSH",
+          "on: a small read behind each chain of writes proves that they are placed",
+          "off",
+          List.of("on", "off"));
+
   /** All of them, in the order in which lists show them. */
   static final List<Setting<?>> ALL =
       List.of(
@@ -74,7 +82,8 @@ final class VerbsSettings {
           SERVICE_LEVEL,
           TRAFFIC_CLASS,
           MAX_RD_ATOMIC,
-          MAX_DEST_RD_ATOMIC);
+          MAX_DEST_RD_ATOMIC,
+          FLUSH);
 
   private VerbsSettings() {}
 

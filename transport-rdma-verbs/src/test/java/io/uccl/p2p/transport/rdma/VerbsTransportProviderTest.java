@@ -108,7 +108,8 @@ class VerbsTransportProviderTest {
             "UCCL_P2P_RDMA_SL",
             "UCCL_P2P_RDMA_TC",
             "UCCL_P2P_RDMA_MAX_RD_ATOMIC",
-            "UCCL_P2P_RDMA_MAX_DEST_RD_ATOMIC");
+            "UCCL_P2P_RDMA_MAX_DEST_RD_ATOMIC",
+            "UCCL_P2P_RDMA_FLUSH");
   }
 
   @Test
@@ -121,6 +122,7 @@ class VerbsTransportProviderTest {
     assertThat(VerbsSettings.TRAFFIC_CLASS.in(nothing)).isEqualTo(104);
     assertThat(VerbsSettings.MAX_RD_ATOMIC.in(nothing)).isEqualTo(16);
     assertThat(VerbsSettings.MAX_DEST_RD_ATOMIC.in(nothing)).isEqualTo(16);
+    assertThat(VerbsSettings.FLUSH.in(nothing)).isEqualTo("off");
   }
 
   @Test
@@ -139,6 +141,8 @@ class VerbsTransportProviderTest {
     "UCCL_P2P_RDMA_TC, 255",
     "UCCL_P2P_RDMA_MAX_RD_ATOMIC, 1",
     "UCCL_P2P_RDMA_MAX_DEST_RD_ATOMIC, 255",
+    "UCCL_P2P_RDMA_FLUSH, on",
+    "UCCL_P2P_RDMA_FLUSH, off",
   })
   void takesWhatIsLegal(String name, String value) {
     assertThat(String.valueOf(setting(name).in(Map.of(name, value))))
@@ -156,6 +160,7 @@ class VerbsTransportProviderTest {
     "UCCL_P2P_RDMA_TC, 256, a number from 0 to 255",
     "UCCL_P2P_RDMA_MAX_RD_ATOMIC, 0, a number from 1 to 255",
     "UCCL_P2P_RDMA_MAX_DEST_RD_ATOMIC, many, a number from 1 to 255",
+    "UCCL_P2P_RDMA_FLUSH, 1, 'one of on, off'",
   })
   void refusesWhatIsNot(String name, String value, String expected) {
     assertThatThrownBy(() -> setting(name).in(Map.of(name, value)))

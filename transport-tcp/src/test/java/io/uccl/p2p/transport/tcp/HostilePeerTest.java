@@ -42,6 +42,7 @@ class HostilePeerTest {
 
   @Test
   @Tag("prove")
+  @Tag("decoders")
   void damagedFramesInProcess() {
     int frames = PROVE ? 1_000_000 : 50_000;
     try (Side side = new Side(8, WINDOW)) {
@@ -103,6 +104,7 @@ class HostilePeerTest {
 
   @Test
   @Tag("prove")
+  @Tag("decoders")
   void damagedFramesOverSocketsWhileAGoodPeerTransfers() throws IOException {
     int frames = PROVE ? 50_000 : 2_000;
     try (Pair good = new Pair(new Side(8, WINDOW), new Side(8, WINDOW))) {

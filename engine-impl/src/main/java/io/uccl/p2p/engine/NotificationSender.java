@@ -1,0 +1,181 @@
+package io.uccl.p2p.engine;
+
+import io.uccl.p2p.Notification;
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * Sends the notifications of one connection, in pieces where the peer takes them, and knows how
+ * many of them are confirmed: by the peer's acknowledgement, or for a peer that gives none by the
+ * kernel's having taken them. Any thread may call every method.
+ *
+ * <p>What is not confirmed takes memory here or at the peer, so it is counted, and bounded. One
+ * that is held back until a transfer has ended counts from the beginning.
+ */
+final class NotificationSender {
+
+  /** Bytes, unconfirmed or held back, from which on no more is taken. */
+  static final long MOST_BYTES = Notification.MAX_FRAME_BYTES;
+
+  private final ControlLink link;
+  private final boolean acknowledged;
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private final ArrayDeque<Long> costs = new ArrayDeque<>();
+  private long sent;
+  private long confirmed;
+  private long unconfirmedBytes;
+  private long heldBytes;
+  private boolean ended;
+
+  /**
+   * Makes one.
+   *
+   * @param acknowledged whether the peer takes pieces and acknowledges
+   */
+  NotificationSender(ControlLink link, boolean acknowledged) {
+    this.link = link;
+    this.acknowledged = acknowledged;
+  }
+
+  /** Whether another notification is taken. */
+  boolean hasRoom() {
+    lock.lock();
+    try {
+      return unconfirmedBytes + heldBytes <= MOST_BYTES;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Queues a notification.
+   *
+   * @param encoded its frame
+   * @return false if the link has ended
+   */
+  boolean send(byte[] encoded) {
+    List<byte[]> frames = acknowledged ? NotificationPieces.cut(encoded) : List.of(encoded);
+    lock.lock();
+    try {
+      // Under the lock, so that the order of costs is that of the frames.
+      if (!link.sendNotification(frames, acknowledged ? () -> {} : this::taken)) {
+        return false;
+      }
+      long cost = cost(encoded);
+      sent++;
+      costs.add(cost);
+      unconfirmedBytes += cost;
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Counts a notification that {@link #sendHeld} or {@link #dropHeld} takes up later. */
+  void hold(byte[] encoded) {
+    lock.lock();
+    try {
+      heldBytes += cost(encoded);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Queues a notification that was held back; drops it if the link has ended. */
+  void sendHeld(byte[] encoded) {
+    // In this order, so that it counts all the time.
+    send(encoded);
+    dropHeld(encoded);
+  }
+
+  /** Forgets a notification that was held back. */
+  void dropHeld(byte[] encoded) {
+    lock.lock();
+    try {
+      heldBytes -= cost(encoded);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private static long cost(byte[] encoded) {
+    return (long) InboxBudget.OVERHEAD_BYTES + encoded.length;
+  }
+
+  private void taken() {
+    lock.lock();
+    try {
+      confirm(confirmed + 1);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * The peer says how many were delivered there since the link began.
+   *
+   * @return false if that cannot be
+   */
+  boolean acknowledged(long count) {
+    lock.lock();
+    try {
+      if (count < confirmed || count > sent) {
+        return false;
+      }
+      confirm(count);
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void confirm(long count) {
+    while (confirmed < count) {
+      confirmed++;
+      unconfirmedBytes -= costs.remove();
+    }
+    changed.signalAll();
+  }
+
+  /** How a wait for confirmation ended. */
+  enum Flush {
+    CONFIRMED,
+    TIMED_OUT,
+    ENDED
+  }
+
+  /** Waits until all that was sent before is confirmed. */
+  Flush flush(long nanos) throws InterruptedException {
+    lock.lockInterruptibly();
+    try {
+      long all = sent;
+      long left = nanos;
+      while (confirmed < all) {
+        if (ended) {
+          return Flush.ENDED;
+        }
+        if (left <= 0) {
+          return Flush.TIMED_OUT;
+        }
+        left = changed.awaitNanos(left);
+      }
+      return Flush.CONFIRMED;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Nothing will be confirmed any more. */
+  void end() {
+    lock.lock();
+    try {
+      ended = true;
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+}

@@ -1,0 +1,89 @@
+package io.uccl.p2p.example;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.DynamicTest.dynamicTest;
+
+import io.uccl.p2p.conformance.KitRules;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * A third party's transport passes the conformance kit. As they would, this packs the example into
+ * a jar, compiles the class that binds it to the kit, and has JUnit run that class in a JVM with
+ * both on the class path. Each rule is a test here too.
+ */
+@Tag("prove")
+class ExampleConformanceTest {
+
+  /** In prove only what is too long for every day, else all but that. */
+  private static final boolean PROVE = Boolean.getBoolean("p2p.prove");
+
+  private static final String BINDING = "com.example.p2p.unix.UnixConformanceTest";
+
+  @TempDir static Path folder;
+
+  @TestFactory
+  Stream<DynamicTest> theExamplePasses() throws IOException {
+    KitProcess kit =
+        PROVE
+            ? KitProcess.start(classPath(), BINDING, "large", List.of("-Dlarge=true"))
+            : KitProcess.start(classPath(), BINDING, "!prove-only", List.of());
+    List<String> run = new ArrayList<>();
+    Stream<DynamicTest> rules =
+        kit.results()
+            .map(
+                result -> {
+                  run.add(result.rule());
+                  return dynamicTest(result.rule(), () -> endAsThere(result));
+                });
+    DynamicTest end =
+        dynamicTest(
+            "No rule was left out, and the JVM ended by itself",
+            () -> {
+              assertThat(run).containsExactlyInAnyOrderElementsOf(expected());
+              assertThat(kit.awaitExit()).isZero();
+            });
+    return Stream.concat(rules, Stream.of(end)).onClose(kit::close);
+  }
+
+  private static List<String> expected() {
+    return KitRules.methods().stream()
+        .filter(rule -> KitRules.isTagged(rule, PROVE ? "large" : "prove-only") == PROVE)
+        .map(KitRules::name)
+        .toList();
+  }
+
+  private static void endAsThere(RuleResult result) {
+    switch (result.status()) {
+      case SUCCESSFUL -> assertThat(result.text()).isEmpty();
+      case ABORTED -> Assumptions.abort(result.text());
+      case FAILED ->
+          throw new AssertionError(result.rule() + ", in the kit's JVM: " + result.text());
+    }
+  }
+
+  /** What this JVM has, the example's jar, and its compiled tests. */
+  private static String classPath() throws IOException {
+    List<Path> classPath = new ArrayList<>();
+    for (String entry : System.getProperty("java.class.path").split(File.pathSeparator, -1)) {
+      classPath.add(Path.of(entry));
+    }
+    classPath.add(ExampleJar.build(folder));
+    Path tests = Files.createDirectory(folder.resolve("test-classes"));
+    assertThat(ExampleJar.compile(ExampleJar.SOURCES.resolve("test/java"), classPath, tests))
+        .isEmpty();
+    classPath.add(tests);
+    return classPath.stream().map(Path::toString).collect(Collectors.joining(File.pathSeparator));
+  }
+}

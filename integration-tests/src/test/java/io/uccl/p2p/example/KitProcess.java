@@ -1,0 +1,109 @@
+package io.uccl.p2p.example;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/** A JVM that runs {@link KitMain}; its results can be taken as they come. */
+final class KitProcess implements AutoCloseable {
+
+  /** Longer than the longest rule may take: they have limits of their own. */
+  private static final Duration PATIENCE = Duration.ofMinutes(8);
+
+  private final Process process;
+  private final BlockingQueue<Optional<RuleResult>> results = new LinkedBlockingQueue<>();
+
+  private KitProcess(Process process) {
+    this.process = process;
+    Thread reader = new Thread(this::read, "results of the kit");
+    reader.setDaemon(true);
+    reader.start();
+  }
+
+  /**
+   * Starts one.
+   *
+   * @param classPath the class path of the kit's JVM, and so of the peers that it starts
+   * @param tags the tag expression that selects the rules
+   * @param options more options for the JVM
+   */
+  static KitProcess start(String classPath, String testClass, String tags, List<String> options)
+      throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(List.of("-ea", "-Xmx1g"));
+    ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+        .filter(option -> option.startsWith("--enable-native-access"))
+        .forEach(command::add);
+    for (String property : List.of("p2p.require", "p2p.seed")) {
+      @Nullable String value = System.getProperty(property);
+      if (value != null) {
+        command.add("-D" + property + "=" + value);
+      }
+    }
+    command.addAll(options);
+    command.addAll(List.of("-cp", classPath, KitMain.class.getName(), testClass, tags));
+    ProcessBuilder builder =
+        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
+    builder.environment().keySet().removeIf(name -> name.startsWith("UCCL_"));
+    return new KitProcess(builder.start());
+  }
+
+  private void read() {
+    try (BufferedReader lines =
+        new BufferedReader(
+            new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        results.add(Optional.of(RuleResult.of(line)));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } finally {
+      results.add(Optional.empty());
+    }
+  }
+
+  /** The results, each as soon as it is there. */
+  Stream<RuleResult> results() {
+    return Stream.generate(this::next).takeWhile(Optional::isPresent).map(Optional::orElseThrow);
+  }
+
+  private Optional<RuleResult> next() {
+    try {
+      Optional<RuleResult> next = results.poll(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+      if (next == null) {
+        throw new AssertionError("no result came from the kit's JVM within " + PATIENCE);
+      }
+      return next;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new AssertionError("interrupted while waiting for the kit's JVM", e);
+    }
+  }
+
+  /** The exit status, of a JVM that has nothing left to do. */
+  int awaitExit() throws InterruptedException {
+    if (!process.waitFor(20, TimeUnit.SECONDS)) {
+      throw new AssertionError("the kit's JVM does not end: a thread was left running");
+    }
+    return process.exitValue();
+  }
+
+  @Override
+  public void close() {
+    process.destroyForcibly();
+  }
+}
