@@ -148,10 +148,15 @@ final class DefaultConnection implements Connection {
       return PostResult.BACK_PRESSURED;
     }
     byte[] encoded = ControlCodec.encode(notification);
+    hold(batch, encoded);
+    return PostResult.POSTED;
+  }
+
+  /** Holds a notification back until a batch has ended. */
+  void hold(OperationBatch batch, byte[] encoded) {
     notifications.hold(encoded);
     // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
     loop().run(() -> batch.sendAfter(encoded));
-    return PostResult.POSTED;
   }
 
   private boolean hasRoomFor(Notification notification) {

@@ -187,7 +187,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
       return whole;
     }
     if (index >= postedSize) {
-      // Added since, and not posted.
+      // Added after the batch ended.
       return TransferStatus.IDLE;
     }
     return results[index] == DONE ? TransferStatus.DONE : TransferStatus.FAILED;
