@@ -20,29 +20,30 @@ import java.util.concurrent.TimeUnit;
  *
  * @param threads names of the engine's threads
  * @param files what the file descriptors point to, with their numbers
+ * @param offHeapBytes direct buffers and mapped memory; 0 if that was not looked at
  */
 record Footprint(Set<String> threads, Set<String> files, long offHeapBytes) {
 
   private static final Cleaner CLEANER = Cleaner.create();
 
-  /** As it is now; unreachable buffers count. */
+  /** As it is now; without the memory, which is known only after a collection. */
   static Footprint now() {
-    return new Footprint(threadNames(), openFiles(), offHeap());
+    return new Footprint(threadNames(), openFiles(), 0);
   }
 
   /** As it is when the unreachable buffers are gone. */
   static Footprint collected() throws InterruptedException {
     collectGarbage();
-    return now();
+    return new Footprint(threadNames(), openFiles(), offHeap());
   }
 
-  /** What is here and not in another one; empty if nothing is. */
-  String beyond(Footprint before, boolean memory) {
+  /** What is here and not in an earlier one; empty if nothing is. */
+  String beyond(Footprint before) {
     Set<String> moreThreads = new TreeSet<>(threads);
     moreThreads.removeAll(before.threads);
     Set<String> moreFiles = new TreeSet<>(files);
     moreFiles.removeAll(before.files);
-    long moreBytes = memory ? offHeapBytes - before.offHeapBytes : 0;
+    long moreBytes = offHeapBytes - before.offHeapBytes;
     StringBuilder text = new StringBuilder();
     if (!moreThreads.isEmpty()) {
       text.append("threads ").append(moreThreads).append(' ');
