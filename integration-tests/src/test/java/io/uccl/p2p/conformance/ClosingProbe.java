@@ -14,6 +14,7 @@ import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
@@ -99,51 +100,54 @@ final class ClosingProbe {
 
   private static void round(Thing thing, Scene scene, State state) throws Exception {
     switch (thing) {
-      case ENGINE -> close(scene.engine(), state);
-      case CONNECTION -> close(scene.connection(), state);
+      case ENGINE -> close(scene.engine(), scene, state);
+      case CONNECTION -> close(scene.connection(), scene, state);
       case REGION -> closeRegions(scene, state);
     }
     quickly(scene.engine());
-    if (state == State.CLOSING) {
-      assertThat(Footprint.now().threads()).doesNotContain(scene.controlThread());
-    }
     scene.awaitEnd();
     assertThat(scene.connection() == null || !scene.connection().isOpen()).isTrue();
   }
 
   /** The one that the peer writes and reads; then the one that the engine's own transfer uses. */
   private static void closeRegions(Scene scene, State state) throws Exception {
-    close(scene.target(), state);
+    close(scene.target(), scene, state);
     if (state == State.PEER_STOPPED) {
       assertThatThrownBy(scene.source()::close).isInstanceOf(RegionInUseException.class);
     }
     try {
-      close(scene.source(), state);
+      close(scene.source(), scene, state);
     } catch (RegionInUseException e) {
       quickly(scene.connection());
       scene.awaitEnd();
-      close(scene.source(), state);
+      close(scene.source(), scene, state);
     }
   }
 
   /** Closes it in time; where closing is the state, on two threads at once. */
-  private static void close(AutoCloseable thing, State state) throws Exception {
+  private static void close(AutoCloseable thing, Scene scene, State state) throws Exception {
     if (state != State.CLOSING) {
       quickly(thing);
       return;
     }
+    Callable<Boolean> close =
+        () -> {
+          quickly(thing);
+          // For whomever the close returns, the engine is closed.
+          return thing != scene.engine()
+              || !Footprint.now().threads().contains(scene.controlThread());
+        };
     CyclicBarrier start = new CyclicBarrier(2);
     FutureTask<Boolean> elsewhere =
         new FutureTask<>(
             () -> {
               start.await();
-              quickly(thing);
-              return true;
+              return close.call();
             });
     new Thread(elsewhere, "closes in ClosingProbe").start();
     start.await();
-    quickly(thing);
-    elsewhere.get(Scenes.PATIENCE.toSeconds(), TimeUnit.SECONDS);
+    assertThat(close.call()).as("closed").isTrue();
+    assertThat(elsewhere.get(Scenes.PATIENCE.toSeconds(), TimeUnit.SECONDS)).as("closed").isTrue();
   }
 
   private static void quickly(AutoCloseable thing) throws Exception {
