@@ -99,7 +99,8 @@ public interface Connection extends AutoCloseable {
 
   /**
    * Queues a notification that is sent once a transfer of this connection has ended well. If the
-   * transfer fails the notification is dropped: the peer is not told of what is not there.
+   * transfer fails the notification is dropped: the peer is not told of what is not there. While it
+   * is held back it counts as one that is not confirmed.
    *
    * @param transfer posted on this connection
    * @return as {@link #sendNotification}

@@ -165,7 +165,11 @@ public interface P2pEngine extends AutoCloseable {
    */
   @Nullable ReceivedNotification pollNotification();
 
-  /** Closes every connection and region, the transport and the engine's threads. Idempotent. */
+  /**
+   * Closes every connection and region, the transport and the engine's threads, within a second.
+   * Idempotent: a second call, by whatever thread, returns when the first has closed all of it. A
+   * callback may call it too; callbacks that are due still run.
+   */
   @Override
   void close();
 }

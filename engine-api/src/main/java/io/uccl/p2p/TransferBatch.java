@@ -83,7 +83,8 @@ public interface TransferBatch extends Transfer, AutoCloseable {
   PostResult post(Duration deadline);
 
   /**
-   * How one operation of the last post ended.
+   * How one operation of the last post ended; {@link TransferStatus#IDLE} for one that was added
+   * since.
    *
    * @throws IndexOutOfBoundsException if there is no such operation
    */

@@ -151,10 +151,16 @@ final class DefaultConnection implements Connection {
     if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
     }
-    byte[] frame = ControlCodec.encode(notification);
-    // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
-    loop().run(() -> batch.sendAfter(frame));
+    byte[] encoded = ControlCodec.encode(notification);
+    hold(batch, encoded);
     return PostResult.POSTED;
+  }
+
+  /** Holds a notification back until a batch has ended. */
+  void hold(OperationBatch batch, byte[] encoded) {
+    notifications.hold(encoded);
+    // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
+    loop().run(() -> batch.sendAfter(encoded));
   }
 
   private boolean hasRoomFor(Notification notification) {
@@ -270,9 +276,13 @@ final class DefaultConnection implements Connection {
     return setup;
   }
 
-  /** Sends a notification, encoded. */
-  void send(byte[] notification) {
-    notifications.send(notification);
+  /** The transfer that a notification waited for has ended: it is sent if that ended well. */
+  void follow(byte[] notification, boolean endedWell) {
+    if (endedWell) {
+      notifications.sendHeld(notification);
+    } else {
+      notifications.dropHeld(notification);
+    }
   }
 
   /** Takes a batch that a caller posted. */

@@ -36,6 +36,7 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -87,6 +88,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final ControlChannel control;
   private final EndpointMetadata metadata;
   private final AtomicBoolean closing = new AtomicBoolean();
+  private final CountDownLatch closed = new CountDownLatch(1);
   private final Callbacks callbacks;
   private final Peers peers = new Peers();
   private final Mailbox<DefaultConnection> accepted = new Mailbox<>();
@@ -334,20 +336,22 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   @Override
   public void close() {
-    if (!closing.compareAndSet(false, true)) {
-      return;
+    if (closing.compareAndSet(false, true)) {
+      try {
+        closeAll();
+      } finally {
+        closed.countDown();
+      }
+    } else {
+      awaitClosed();
     }
+  }
+
+  private void closeAll() {
     ResourceClosedException cause =
         new ResourceClosedException("the engine was closed", FailureDetail.NONE);
-    loop.call(
-        () -> {
-          ended = cause;
-          accepted.close(cause);
-          inbox.close(cause);
-          List.copyOf(setups).forEach(setup -> setup.fail(cause));
-          return true;
-        });
     // Whatever fails on the way: what comes after it is closed all the same.
+    closeQuietly(() -> loop.call(() -> end(cause)));
     closeQuietly(control);
     loop.stop();
     closeQuietly(loop::executeSubmissions);
@@ -356,6 +360,30 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     closeQuietly(transport);
     closeQuietly(loop::end);
     callbacks.close();
+  }
+
+  private boolean end(P2pException cause) {
+    ended = cause;
+    accepted.close(cause);
+    inbox.close(cause);
+    List.copyOf(setups).forEach(setup -> setup.fail(cause));
+    return true;
+  }
+
+  /** Another thread closes: when close returns, the engine is closed, whoever did it. */
+  private void awaitClosed() {
+    boolean interrupted = false;
+    while (true) {
+      try {
+        closed.await();
+        break;
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private void checkOpen() {

@@ -10,10 +10,13 @@ import java.util.concurrent.locks.ReentrantLock;
  * Sends the notifications of one connection, in pieces where the peer takes them, and knows how
  * many of them are confirmed: by the peer's acknowledgement, or for a peer that gives none by the
  * kernel's having taken them. Any thread may call every method.
+ *
+ * <p>What is not confirmed takes memory here or at the peer, so it is counted, and bounded. One
+ * that is held back until a transfer has ended counts from the beginning.
  */
 final class NotificationSender {
 
-  /** Unconfirmed bytes from which on no more is taken. */
+  /** Bytes, unconfirmed or held back, from which on no more is taken. */
   static final long MOST_BYTES = Notification.MAX_FRAME_BYTES;
 
   private final ControlLink link;
@@ -24,6 +27,7 @@ final class NotificationSender {
   private long sent;
   private long confirmed;
   private long unconfirmedBytes;
+  private long heldBytes;
   private boolean ended;
 
   /**
@@ -40,7 +44,7 @@ final class NotificationSender {
   boolean hasRoom() {
     lock.lock();
     try {
-      return unconfirmedBytes <= MOST_BYTES;
+      return unconfirmedBytes + heldBytes <= MOST_BYTES;
     } finally {
       lock.unlock();
     }
@@ -60,7 +64,7 @@ final class NotificationSender {
       if (!link.sendNotification(frames, acknowledged ? () -> {} : this::taken)) {
         return false;
       }
-      long cost = (long) InboxBudget.OVERHEAD_BYTES + encoded.length;
+      long cost = cost(encoded);
       sent++;
       costs.add(cost);
       unconfirmedBytes += cost;
@@ -68,6 +72,37 @@ final class NotificationSender {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** Counts a notification that {@link #sendHeld} or {@link #dropHeld} takes up later. */
+  void hold(byte[] encoded) {
+    lock.lock();
+    try {
+      heldBytes += cost(encoded);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Queues a notification that was held back; drops it if the link has ended. */
+  void sendHeld(byte[] encoded) {
+    // In this order, so that it counts all the time.
+    send(encoded);
+    dropHeld(encoded);
+  }
+
+  /** Forgets a notification that was held back. */
+  void dropHeld(byte[] encoded) {
+    lock.lock();
+    try {
+      heldBytes -= cost(encoded);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private static long cost(byte[] encoded) {
+    return (long) InboxBudget.OVERHEAD_BYTES + encoded.length;
   }
 
   private void taken() {

@@ -40,6 +40,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
 
   // -- the caller's
   private int size;
+  private int postedSize;
   private boolean closed;
   private long deadline;
   private boolean bounded;
@@ -158,6 +159,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
 
   /** Posts without asking for room. */
   void start(long limitNanos) {
+    postedSize = size;
     bounded = limitNanos > 0;
     deadline = bounded ? System.nanoTime() + limitNanos : 0;
     Arrays.fill(results, 0, size, PENDING);
@@ -183,6 +185,10 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     TransferStatus whole = status;
     if (whole == TransferStatus.IDLE || whole == TransferStatus.IN_FLIGHT) {
       return whole;
+    }
+    if (index >= postedSize) {
+      // Added after the batch ended.
+      return TransferStatus.IDLE;
     }
     return results[index] == DONE ? TransferStatus.DONE : TransferStatus.FAILED;
   }
@@ -429,8 +435,8 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
         after = new ArrayList<>();
       }
       after.add(frame);
-    } else if (endedWell) {
-      connection.send(frame);
+    } else {
+      connection.follow(frame, endedWell);
     }
   }
 
@@ -442,8 +448,8 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   /** Hands it back to the caller. */
   void finish() {
     if (after != null) {
-      if (cause == null) {
-        after.forEach(connection::send);
+      for (byte[] frame : after) {
+        connection.follow(frame, cause == null);
       }
       after = null;
     }

@@ -36,6 +36,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -346,6 +347,111 @@ class TwoEnginesTest {
     return result;
   }
 
+  /** Keeps the owner of a transport busy, so that the close of its engine cannot go on. */
+  private static CountDownLatch holdUp(DefaultP2pEngine engine) throws InterruptedException {
+    CountDownLatch entered = new CountDownLatch(1);
+    CountDownLatch goOn = new CountDownLatch(1);
+    Runnable busy =
+        () -> {
+          entered.countDown();
+          assertThat(awaited(goOn)).isTrue();
+        };
+    new Thread(() -> engine.loop().run(busy)).start();
+    assertThat(entered.await(WAIT.toSeconds(), TimeUnit.SECONDS)).isTrue();
+    return goOn;
+  }
+
+  private static boolean awaited(CountDownLatch latch) {
+    try {
+      return latch.await(WAIT.toSeconds(), TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      return false;
+    }
+  }
+
+  private static boolean isIn(String method, Thread thread) {
+    return Stream.of(thread.getStackTrace()).anyMatch(f -> f.getMethodName().equals(method));
+  }
+
+  private static void assertClosed(DefaultP2pEngine engine) {
+    assertThat(Leftovers.threads())
+        .doesNotContain("p2p-control-" + engine.metadata().port(), "p2p-progress-tcp");
+  }
+
+  @Test
+  void aSecondCloseReturnsWhenTheFirstHasClosedTheEngine() throws Exception {
+    DefaultP2pEngine engine = engine(config());
+    CountDownLatch goOn = holdUp(engine);
+    List<Thread> threads = new ArrayList<>();
+    List<CompletableFuture<Void>> closes = new ArrayList<>();
+    for (int i = 0; i < 3; i++) {
+      closes.add(
+          waiting(
+              threads,
+              () -> {
+                engine.close();
+                assertClosed(engine);
+              }));
+    }
+    until(
+        "two wait for the one that closes",
+        () -> threads.stream().filter(each -> isIn("awaitClosed", each)).count() == 2);
+    threads.get(0).interrupt();
+    goOn.countDown();
+    for (CompletableFuture<Void> close : closes) {
+      close.get(WAIT.toSeconds(), TimeUnit.SECONDS);
+    }
+  }
+
+  @Test
+  void aCallbackMayCloseTheEngineWhileAnotherThreadClosesIt() throws Exception {
+    DefaultP2pEngine engine = engine(config());
+    Connection connection = frozen(engine);
+    CompletableFuture<Thread> callback = new CompletableFuture<>();
+    CompletableFuture<Void> closedByCallback = new CompletableFuture<>();
+    connection.onClosed(
+        cause -> {
+          callback.complete(Thread.currentThread());
+          engine.close();
+          assertClosed(engine);
+          closedByCallback.complete(null);
+        });
+    CountDownLatch first = holdUp(engine);
+    List<Thread> threads = new ArrayList<>();
+    CompletableFuture<Void> close = waiting(threads, engine::close);
+    until("the close waits", () -> isIn("parkUntilChange", threads.get(0)));
+    // Behind the first step of the close, which tells the connection's end, and ahead of the next.
+    CountDownLatch second = new CountDownLatch(1);
+    engine.loop().run(() -> assertThat(awaited(second)).isTrue());
+    first.countDown();
+    Thread thread = callback.get(WAIT.toSeconds(), TimeUnit.SECONDS);
+    until("the callback waits for the close", () -> isIn("awaitClosed", thread));
+    assertThat(close).isNotDone();
+    second.countDown();
+    close.get(WAIT.toSeconds(), TimeUnit.SECONDS);
+    closedByCallback.get(WAIT.toSeconds(), TimeUnit.SECONDS);
+  }
+
+  @Test
+  void aCallbackMayBeTheFirstToCloseTheEngine() throws Exception {
+    DefaultP2pEngine engine = engine(config());
+    Connection connection = frozen(engine);
+    Connection another = frozen(engine);
+    List<P2pException> told = Collections.synchronizedList(new ArrayList<>());
+    CompletableFuture<Void> closed = new CompletableFuture<>();
+    another.onClosed(told::add);
+    connection.onClosed(
+        cause -> {
+          engine.close();
+          assertClosed(engine);
+          closed.complete(null);
+        });
+    connection.close();
+    closed.get(WAIT.toSeconds(), TimeUnit.SECONDS);
+    engine.close();
+    until("the callbacks behind it are run too", () -> told.size() == 1);
+  }
+
   @Test
   void anEngineThatCannotBeOpenedLeavesNothing() throws TimeoutException {
     DefaultP2pEngine first = engine(config());
@@ -428,10 +534,83 @@ class TwoEnginesTest {
     batch.await();
     batch.clear();
     // As when the owner comes to it only now.
-    left.loop()
-        .run(() -> batch.sendAfter(ControlCodec.encode(note("behind a batch that was cleared"))));
+    connection.hold(batch, ControlCodec.encode(note("behind a batch that was cleared")));
     assertThat(right.takeNotification(WAIT).notification())
         .isEqualTo(note("behind a batch that was cleared"));
+  }
+
+  @Test
+  void notificationsThatWaitForATransferMeetBackPressureToo()
+      throws IOException, InterruptedException {
+    DefaultP2pEngine engine = engine(config());
+    Connection connection = frozen(engine);
+    MemoryRegion local = region(engine, 64);
+    Transfer transfer = connection.write(local, 0, FakePeer.descriptor(64));
+    Notification large = Notification.of("large", new byte[16 << 20]);
+    int taken = 0;
+    while (connection.sendAfter(transfer, large) == PostResult.POSTED) {
+      taken++;
+      assertThat(taken).isLessThan(10);
+    }
+    assertThat(taken).isEqualTo(4);
+    assertThat(connection.sendNotification(note("small"))).isEqualTo(PostResult.BACK_PRESSURED);
+    connection.close();
+    assertThatThrownBy(transfer::await).isInstanceOf(ResourceClosedException.class);
+  }
+
+  @Test
+  void whatAFailedTransferHeldBackCountsNoMore() throws IOException, InterruptedException {
+    DefaultP2pEngine engine = engine(config("UCCL_P2P_MAX_INFLIGHT_OPS", "1"));
+    Connection connection = frozen(engine);
+    MemoryRegion local = region(engine, 64);
+    Transfer inFlight = connection.write(local, 0, FakePeer.descriptor(64));
+    TransferBatch queued = filled(connection, local, 1);
+    queued.post(Duration.ofMillis(500));
+    Notification large = Notification.of("large", new byte[Notification.MAX_FRAME_BYTES / 2]);
+    while (connection.sendAfter(queued, large) == PostResult.POSTED) {
+      assertThat(queued.status()).isEqualTo(TransferStatus.IN_FLIGHT);
+    }
+    assertThatThrownBy(queued::await).isInstanceOf(DeadlineExceededException.class);
+    assertThat(connection.sendNotification(note("small"))).isEqualTo(PostResult.POSTED);
+    connection.close();
+    assertThatThrownBy(inFlight::await).isInstanceOf(ResourceClosedException.class);
+  }
+
+  @Test
+  void whatATransferHeldBackIsSentOnceAndCountsUntilItIsConfirmed() throws InterruptedException {
+    DefaultP2pEngine left = engine(config());
+    DefaultP2pEngine right = engine(config());
+    Connection connection = connect(left, right);
+    MemoryRegion local = region(left, 64);
+    FifoDescriptor there = region(right, 64).advertise();
+    // Three times what may be unconfirmed.
+    for (int i = 0; i < 12; i++) {
+      Transfer transfer = connection.write(local, 0, there);
+      Notification large = Notification.of("n" + i, new byte[16 << 20]);
+      assertThat(connection.sendAfter(transfer, large)).isEqualTo(PostResult.POSTED);
+      transfer.await();
+      assertThat(right.takeNotification(WAIT).notification()).isEqualTo(large);
+      assertThat(connection.flushNotifications(WAIT)).isTrue();
+    }
+    assertThat(right.pollNotification()).isNull();
+  }
+
+  @Test
+  void anOperationThatWasAddedAfterTheBatchEndedIsNotPosted() throws InterruptedException {
+    DefaultP2pEngine left = engine(config());
+    DefaultP2pEngine right = engine(config());
+    Connection connection = connect(left, right);
+    MemoryRegion local = region(left, 64);
+    FifoDescriptor there = region(right, 64).advertise();
+    TransferBatch batch = connection.newBatch(2).write(local, 0, there, 0, 64);
+    batch.post();
+    batch.await();
+    batch.write(local, 0, there, 0, 64);
+    assertThat(batch.status(0)).isEqualTo(TransferStatus.DONE);
+    assertThat(batch.status(1)).isEqualTo(TransferStatus.IDLE);
+    batch.post();
+    batch.await();
+    assertThat(batch.status(1)).isEqualTo(TransferStatus.DONE);
   }
 
   private static Notification note(String text) {

@@ -31,6 +31,7 @@ final class Mapping implements Runnable {
   private static final Condition UNMAPPED = LOCK.newCondition();
   private static long mappedCount;
   private static long unmappedCount;
+  private static long mappedBytes;
 
   private final long address;
   private final long length;
@@ -75,7 +76,7 @@ final class Mapping implements Runnable {
       }
     }
     if (result > 0) {
-      count(true);
+      count(true, length);
     }
     return result;
   }
@@ -128,17 +129,19 @@ final class Mapping implements Runnable {
   @Override
   public void run() {
     if (holders.decrementAndGet() == 0 && MemoryShim.unmap(address, length) == 0) {
-      count(false);
+      count(false, length);
     }
   }
 
-  private static void count(boolean mapped) {
+  private static void count(boolean mapped, long length) {
     LOCK.lock();
     try {
       if (mapped) {
         mappedCount++;
+        mappedBytes += length;
       } else {
         unmappedCount++;
+        mappedBytes -= length;
         UNMAPPED.signalAll();
       }
     } finally {
@@ -151,6 +154,16 @@ final class Mapping implements Runnable {
     LOCK.lock();
     try {
       return unmappedCount;
+    } finally {
+      LOCK.unlock();
+    }
+  }
+
+  /** Bytes of the ranges that are mapped now. */
+  static long mappedBytes() {
+    LOCK.lock();
+    try {
+      return mappedBytes;
     } finally {
       LOCK.unlock();
     }

@@ -112,6 +112,14 @@ public final class NativeMemory {
     return MemoryShim.pageSize();
   }
 
+  /**
+   * Bytes of all allocations of this process whose addresses are still mapped, closed ones that
+   * something can reach included. For diagnosis.
+   */
+  public static long mappedBytes() {
+    return Mapping.mappedBytes();
+  }
+
   static ByteBuffer bufferAt(long address, int size) {
     ByteBuffer buffer = MemoryShim.bufferAt(address, size);
     if (buffer == null) {

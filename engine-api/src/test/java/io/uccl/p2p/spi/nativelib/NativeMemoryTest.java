@@ -134,6 +134,34 @@ class NativeMemoryTest {
   }
 
   @Test
+  void mappedBytesCountWhatSomethingCanReach() {
+    awaitNothingMapped();
+    assertThat(NativeMemory.mappedBytes()).isZero();
+    allocateAndKeepAView();
+    awaitNothingMapped();
+    assertThat(NativeMemory.mappedBytes()).isZero();
+  }
+
+  private static void allocateAndKeepAView() {
+    Allocation allocation = NativeMemory.allocate(12345);
+    assertThat(NativeMemory.mappedBytes()).isEqualTo(12345);
+    ByteBuffer view = allocation.span().slice(0, 10);
+    allocation.close();
+    System.gc();
+    assertThat(NativeMemory.mappedBytes()).as("a view is left").isEqualTo(12345);
+    assertThat(view.get(0)).isZero();
+  }
+
+  private static void awaitNothingMapped() {
+    for (int round = 0; Mapping.liveCount() > 0; round++) {
+      assertThat(round).as("collections without an end of it").isLessThan(100);
+      long seen = Mapping.unmappedCount();
+      System.gc();
+      Mapping.awaitUnmapped(seen, 100_000_000);
+    }
+  }
+
+  @Test
   void staleViewsReadZeros() {
     Allocation allocation = NativeMemory.allocate(3 * GIB);
     MemorySpan span = allocation.span();

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.SocketChannel;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,7 +40,9 @@ final class TcpReceiver {
   private static final int SINK_BYTES = 64 << 10;
   private static final int READS_PER_TURN = 16;
 
-  private final ByteBuffer staging =
+  private static final ByteBuffer NOTHING = ByteBuffer.allocate(0);
+
+  private ByteBuffer staging =
       ByteBuffer.allocateDirect(STAGING_BYTES).order(ByteOrder.LITTLE_ENDIAN);
   private final ByteBuffer[] scatter = new ByteBuffer[2];
   private @Nullable ByteBuffer sink;
@@ -95,11 +98,16 @@ final class TcpReceiver {
     return true;
   }
 
-  /** Gives views back; nothing more will be read. */
+  /** Gives views back and lets go of the buffers; nothing more will be read. */
   void close() {
     releaseView();
     target = null;
     payloadLeft = 0;
+    // A connection that has ended may be kept for long; its buffers must not be.
+    staging = NOTHING;
+    Arrays.fill(scatter, NOTHING);
+    sink = null;
+    waitingForRoom = false;
   }
 
   /**

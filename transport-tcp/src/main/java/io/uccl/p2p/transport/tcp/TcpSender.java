@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.SocketChannel;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,8 +23,9 @@ final class TcpSender {
   // What a small operation that arrives now waits for; more does not raise the throughput.
   private static final long ROUND_BYTES = 1 << 20;
 
-  private final ByteBuffer slab =
-      ByteBuffer.allocateDirect(SLAB_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+  private static final ByteBuffer NOTHING = ByteBuffer.allocate(0);
+
+  private ByteBuffer slab = ByteBuffer.allocateDirect(SLAB_BYTES).order(ByteOrder.LITTLE_ENDIAN);
   private final ByteBuffer[] slabViews = new ByteBuffer[MAX_ENTRIES];
   private final ByteBuffer[] gather = new ByteBuffer[MAX_ENTRIES];
   private final @Nullable TcpMemory[] memories = new @Nullable TcpMemory[MAX_ENTRIES];
@@ -115,11 +117,15 @@ final class TcpSender {
     }
   }
 
-  /** Gives all views back; nothing more will be written. */
+  /** Gives all views back and lets go of the slab; nothing more will be written. */
   void close() {
     while (next < entries) {
       release(next++);
     }
+    // A connection that has ended may be kept for long; its buffers must not be.
+    slab = NOTHING;
+    Arrays.fill(slabViews, NOTHING);
+    Arrays.fill(gather, NOTHING);
   }
 
   private void seal() {

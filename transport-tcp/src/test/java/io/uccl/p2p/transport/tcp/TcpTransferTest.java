@@ -9,8 +9,12 @@ import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.ResourceClosedException;
 import io.uccl.p2p.spi.OpBuffer;
 import java.io.IOException;
+import java.lang.reflect.Field;
+import java.lang.reflect.Modifier;
+import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -426,6 +430,38 @@ class TcpTransferTest {
           pair.leftChannel, OpBuffer.WRITE, left, 0, 100, right.describe(0, right.size), 0);
       pair.finish();
     }
+  }
+
+  @Test
+  void aChannelThatHasEndedKeepsNoBuffers() {
+    try (Pair pair = new Pair(64)) {
+      Region local = pair.left.region(1 << 20);
+      Region remote = pair.right.region(1 << 20);
+      FifoDescriptor there = remote.describe(0, remote.size);
+      pair.left.post(pair.leftChannel, OpBuffer.WRITE, local, 0, local.size, there, 0);
+      pair.left.post(pair.leftChannel, OpBuffer.READ, local, 0, local.size, there, 0);
+      pair.finish();
+      pair.leftChannel.close();
+      pair.until(() -> pair.right.failed.containsKey(pair.rightChannel));
+      for (TcpChannel channel : List.of(pair.leftChannel, pair.rightChannel)) {
+        assertThat(directBytesOf(Side.field(channel, "sender"))).isZero();
+        assertThat(directBytesOf(Side.field(channel, "receiver"))).isZero();
+      }
+    }
+  }
+
+  private static long directBytesOf(Object holder) {
+    long bytes = 0;
+    for (Field field : holder.getClass().getDeclaredFields()) {
+      if (!Modifier.isStatic(field.getModifiers())) {
+        Object value = Side.field(holder, field.getName());
+        Object[] all = value instanceof Object[] several ? several : new Object[] {value};
+        for (Object one : all) {
+          bytes += one instanceof ByteBuffer buffer && buffer.isDirect() ? buffer.capacity() : 0;
+        }
+      }
+    }
+    return bytes;
   }
 
   @Test
