@@ -20,6 +20,9 @@ import io.uccl.p2p.TransferStatus;
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
 import io.uccl.p2p.spi.TransportCapabilities.TargetChecks;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -40,15 +43,29 @@ abstract class RefusalRules extends Rules {
   @Test
   @DisplayName("R1 A closed region of the peer is out of reach")
   void closedRegion() throws InterruptedException {
-    Assumptions.assumeTrue(
-        kit().capabilities().revokesOnClose(), "the transport does not revoke on close");
     try (Session session = session()) {
       RemoteRegion remote = session.remote(SIZE);
       remote.fill(THERE);
       FifoDescriptor there = remote.advertise();
       remote.close();
-      refused(session, remote, "a closed region", there, true);
-      refused(session, remote, "a closed region", there, false);
+      MemoryRegion local = session.local(SIZE);
+      fill(local, HERE);
+      // A connection that was told of the close refuses on this side, whatever the network.
+      Connection told = session.connection();
+      for (Transfer each : List.of(told.write(local, 0, there), told.read(local, 0, there))) {
+        assertThat(failureOf(each))
+            .isInstanceOf(RemoteAccessException.class)
+            .hasMessageContaining("closed the region");
+        assertThat(each.buffer()).isEqualTo(BufferState.FREE);
+      }
+      Session.check("a refused read", local, HERE);
+      remote.check("a refused write", THERE);
+      LocalRules.stillWorks(told, local, session.remote(SIZE));
+      Assumptions.assumeTrue(
+          kit().capabilities().revokesOnClose(), "the transport does not revoke on close");
+      // One that was made later was not told, so the target has to refuse.
+      refused(session, session.connectAgain(), remote, "a closed region", there, true);
+      refused(session, session.connectAgain(), remote, "a closed region", there, false);
     }
   }
 
@@ -246,7 +263,6 @@ abstract class RefusalRules extends Rules {
     ByteBuffer memory = ByteBuffer.allocateDirect(SIZE);
     try (Session session = session()) {
       // The target is on this side.
-      RemoteConnection back = session.back();
       RemoteRegion source = session.remote(SIZE);
       source.fill(THERE);
       MemoryRegion first = session.engine().register(memory);
@@ -255,6 +271,8 @@ abstract class RefusalRules extends Rules {
       MemoryRegion second = session.engine().register(memory);
       fill(second, HERE);
       assertThat(second.address()).isEqualTo(stale.address());
+      // The peer's other connection was told of the close, and would refuse on its side.
+      RemoteConnection back = session.peer().connect(session.engine().metadata());
       assertThatExceptionOfType(PeerFailure.class)
           .isThrownBy(
               () -> back.run(new RemoteConnection.Operation(true, source, 0, stale, 0, SIZE)))
@@ -294,6 +312,55 @@ abstract class RefusalRules extends Rules {
     }
   }
 
+  @Test
+  @DisplayName("R12 A region closes under those who write to it, and no late byte comes")
+  void closedUnderWriters() throws InterruptedException {
+    int writers = 8;
+    int operations = 64;
+    int size = 1 << 20;
+    for (int round = 0; round < 10; round++) {
+      ByteBuffer memory = ByteBuffer.allocateDirect(size);
+      try (Session session = session()) {
+        RemoteRegion source = session.remote(size);
+        source.fill(THERE);
+        MemoryRegion target = session.engine().register(memory);
+        FifoDescriptor here = target.advertise();
+        RemoteConnection.Operation one =
+            new RemoteConnection.Operation(true, source, 0, here, 0, size);
+        List<RemoteConnection> back = new ArrayList<>();
+        List<String> batches = new ArrayList<>();
+        for (int i = 0; i < writers; i++) {
+          back.add(i == 0 ? session.back() : session.peer().connect(session.engine().metadata()));
+          batches.add(back.get(i).post(Collections.nCopies(operations, one)));
+        }
+        target.close();
+        if (kit().capabilities().revokesOnClose()) {
+          Pattern.fill(memory, HERE, 0);
+        }
+        for (int i = 0; i < writers; i++) {
+          endedOrRefused(back.get(i), batches.get(i));
+        }
+        if (kit().capabilities().revokesOnClose()) {
+          assertThat(Pattern.mismatch(memory, HERE, 0)).as("a late byte").isEqualTo(-1);
+        }
+        if (kit().capabilities().refusal() == Refusal.PER_OPERATION) {
+          MemoryRegion open = session.local(size);
+          for (RemoteConnection each : back) {
+            each.run(new RemoteConnection.Operation(true, source, 0, open.advertise(), 0, size));
+          }
+        }
+      }
+    }
+  }
+
+  private static void endedOrRefused(RemoteConnection connection, String batch) {
+    try {
+      connection.await(batch);
+    } catch (PeerFailure e) {
+      assertThat(e.type()).isEqualTo(RemoteAccessException.class.getName());
+    }
+  }
+
   private void assumeAllIsChecked() {
     Assumptions.assumeTrue(
         kit().capabilities().targetChecks() == TargetChecks.ALL, "the NIC checks its key alone");
@@ -319,6 +386,17 @@ abstract class RefusalRules extends Rules {
       throws InterruptedException {
     Connection connection =
         session.connection().isOpen() ? session.connection() : session.connectAgain();
+    refused(session, connection, remote, what, wrong, write);
+  }
+
+  private void refused(
+      Session session,
+      Connection connection,
+      RemoteRegion remote,
+      String what,
+      FifoDescriptor wrong,
+      boolean write)
+      throws InterruptedException {
     MemoryRegion local = session.local((int) Math.max(wrong.length(), 1));
     fill(local, HERE);
     Transfer transfer =
