@@ -8,8 +8,11 @@ import io.uccl.p2p.ResourceClosedException;
 import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
+import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.nio.ByteBuffer;
 import java.util.Objects;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /** A region: memory, its name for peers, and its registration with the transport. */
 final class DefaultMemoryRegion implements MemoryRegion {
@@ -19,13 +22,14 @@ final class DefaultMemoryRegion implements MemoryRegion {
   private final MemorySpan span;
   private final boolean nativeAddress;
   private final RegisteredMemory registered;
-  private final Runnable giveBack;
+  private final NativeMemory.@Nullable Allocation allocation;
+  private final ReentrantLock closing = new ReentrantLock();
   private volatile boolean closed;
 
   /**
    * Makes one.
    *
-   * @param giveBack frees memory that the engine allocated; does nothing for the caller's memory
+   * @param allocation the memory, if the engine allocated it; null for the caller's memory
    */
   DefaultMemoryRegion(
       DefaultP2pEngine engine,
@@ -33,13 +37,13 @@ final class DefaultMemoryRegion implements MemoryRegion {
       MemorySpan span,
       boolean nativeAddress,
       RegisteredMemory registered,
-      Runnable giveBack) {
+      NativeMemory.@Nullable Allocation allocation) {
     this.engine = engine;
     this.name = name;
     this.span = span;
     this.nativeAddress = nativeAddress;
     this.registered = registered;
-    this.giveBack = giveBack;
+    this.allocation = allocation;
   }
 
   @Override
@@ -100,11 +104,40 @@ final class DefaultMemoryRegion implements MemoryRegion {
     return closed;
   }
 
-  /** Ends the registration; only the owner calls it, when nothing of ours uses the region. */
-  void deregister() {
+  boolean isAllocated() {
+    return allocation != null;
+  }
+
+  // -- the steps of closing it, see RegionCloser
+
+  void lockForClosing() {
+    closing.lock();
+  }
+
+  void unlockAfterClosing() {
+    closing.unlock();
+  }
+
+  /** From now on nothing can be done with it. */
+  void markClosed() {
     closed = true;
+  }
+
+  /** Ends the registration, so that peers do not reach it any more; only the owner calls it. */
+  void deregister() {
     registered.close();
-    giveBack.run();
+  }
+
+  /** Lets the transport release it, which may take long; only the reaper calls it. */
+  void release() {
+    registered.release();
+  }
+
+  /** Gives memory that the engine allocated back; only the reaper calls it. */
+  void giveBack() {
+    if (allocation != null) {
+      allocation.close();
+    }
   }
 
   void checkOpen() {

@@ -12,7 +12,6 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.ReceivedNotification;
 import io.uccl.p2p.RegionAccess;
-import io.uccl.p2p.RegionInUseException;
 import io.uccl.p2p.RegistrationException;
 import io.uccl.p2p.ResourceClosedException;
 import io.uccl.p2p.TransportChoice;
@@ -25,6 +24,7 @@ import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.PendingChannel;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.Transport;
+import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.TransportContext;
 import io.uccl.p2p.spi.TransportProvider;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
@@ -84,6 +84,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final EndpointMetadata metadata;
   private final AtomicBoolean closing = new AtomicBoolean();
   private final Callbacks callbacks;
+  private final Reaper reaper;
+  private final RegionCloser regionCloser;
   private final Peers peers = new Peers();
   private final Mailbox<DefaultConnection> accepted = new Mailbox<>();
   private final Mailbox<ReceivedNotification> inbox = new Mailbox<>();
@@ -96,6 +98,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
   private final List<ConnectionSetup> setups = new ArrayList<>();
   private final List<DefaultConnection> connections = new ArrayList<>();
+  private final LateOperations late = new LateOperations();
   private final ArrayDeque<DefaultConnection> postable = new ArrayDeque<>();
   private volatile boolean passive;
   private int drives;
@@ -107,11 +110,13 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       TransportSelector.Selection selection,
       Transport transport,
       int window,
-      ControlChannel control) {
+      ControlChannel control,
+      Reaper reaper) {
     this.config = config;
     this.transport = transport;
     this.window = window;
     this.control = control;
+    this.reaper = reaper;
     provider = selection.provider();
     choice = selection.choice();
     life = randomLife();
@@ -120,6 +125,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     metadata =
         new EndpointMetadata(control.address().getAddress(), control.address().getPort(), "");
     loop = new ProgressLoop("p2p-progress-" + provider.name(), this);
+    regionCloser = new RegionCloser(loop, reaper, provider.name(), regions, connections, late);
     callbacks = new Callbacks("p2p-callbacks-" + metadata.port());
   }
 
@@ -132,11 +138,13 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     int window = EngineSettings.maxInflightOperations(environment, provider);
     ControlFrames frames = new ControlFrames(provider.handshakeMagic(), selection.magics());
     Transport transport = provider.open(new TransportContext(environment, local.address(), window));
+    Reaper reaper = new Reaper("p2p-reaper-" + provider.name());
     ControlChannel control = null;
     try {
       control =
           ControlChannel.open(local.address(), EngineSettings.CONTROL_PORT.in(environment), frames);
-      DefaultP2pEngine engine = new DefaultP2pEngine(config, selection, transport, window, control);
+      DefaultP2pEngine engine =
+          new DefaultP2pEngine(config, selection, transport, window, control, reaper);
       engine.loop.start();
       frames.attach(engine);
       return engine;
@@ -145,8 +153,20 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       frames.abandon();
       closeQuietly(control);
       closeQuietly(transport);
+      reap(reaper, provider.name(), transport::release, System.nanoTime() + Reaper.PATIENCE_NANOS);
       throw e;
     }
+  }
+
+  /** Has the transport release what its close left, as the last thing that the reaper does. */
+  private static boolean reap(Reaper reaper, String transport, Runnable release, long deadline) {
+    boolean released = Reaper.await(reaper.run("release of " + transport, release), deadline);
+    reaper.close();
+    if (!released) {
+      LOG.warn(
+          "the engine is closed, but the transport {} has not released what it had yet", transport);
+    }
+    return released;
   }
 
   private static void closeQuietly(@Nullable AutoCloseable resource) {
@@ -176,7 +196,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     requireNativeMemory("allocate memory");
     NativeMemory.Allocation allocation = NativeMemory.allocate(length);
     try {
-      return register(allocation.span(), true, access, allocation::close);
+      return register(allocation.span(), true, access, allocation);
     } catch (RuntimeException e) {
       allocation.close();
       throw e;
@@ -188,24 +208,27 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     boolean known = NativeMemory.availability().available() && buffer.isDirect();
     long address =
         known ? NativeMemory.address(buffer) : regions.syntheticAddress(buffer.capacity());
-    return register(MemorySpan.of(buffer, address), known, access, () -> {});
+    return register(MemorySpan.of(buffer, address), known, access, null);
   }
 
   @Override
   public MemoryRegion register(long address, long length, RegionAccess access) {
     requireNativeMemory("register memory by its address");
-    return register(NativeMemory.wrap(address, length), true, access, () -> {});
+    return register(NativeMemory.wrap(address, length), true, access, null);
   }
 
   private MemoryRegion register(
-      MemorySpan span, boolean nativeAddress, RegionAccess access, Runnable giveBack) {
+      MemorySpan span,
+      boolean nativeAddress,
+      RegionAccess access,
+      NativeMemory.@Nullable Allocation allocation) {
     return loop.call(
         () -> {
           requireOpen();
           RegionName name = regions.name(life, access);
           DefaultMemoryRegion region =
               new DefaultMemoryRegion(
-                  this, name, span, nativeAddress, transport.register(name, span), giveBack);
+                  this, name, span, nativeAddress, transport.register(name, span), allocation);
           regions.add(region);
           return region;
         });
@@ -332,6 +355,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     if (!closing.compareAndSet(false, true)) {
       return;
     }
+    long deadline = System.nanoTime() + Reaper.PATIENCE_NANOS;
     ResourceClosedException cause =
         new ResourceClosedException("the engine was closed", FailureDetail.NONE);
     loop.call(
@@ -346,11 +370,22 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     closeQuietly(control);
     loop.stop();
     closeQuietly(loop::executeSubmissions);
-    List.copyOf(connections).forEach(connection -> closeQuietly(() -> connection.abandon(cause)));
-    regions.takeAll().forEach(region -> closeQuietly(region::deregister));
+    List<DefaultConnection> last = List.copyOf(connections);
+    last.forEach(connection -> closeQuietly(() -> connection.fail(cause)));
+    List<DefaultMemoryRegion> closed = regionCloser.closeAll();
     closeQuietly(transport);
+    boolean released = reap(reaper, choice.name(), () -> release(closed), deadline);
+    last.forEach(connection -> closeQuietly(() -> connection.abandon(cause, !released)));
     closeQuietly(loop::end);
     callbacks.close();
+  }
+
+  /** The reaper's: what the closed transport and its regions still have. */
+  private void release(List<DefaultMemoryRegion> closed) {
+    closed.forEach(region -> closeQuietly(region::release));
+    transport.release();
+    closed.forEach(region -> closeQuietly(region::giveBack));
+    loop.run(late::freeAll);
   }
 
   private void checkOpen() {
@@ -406,24 +441,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   }
 
   void closeRegion(DefaultMemoryRegion region) {
-    loop.call(
-        () -> {
-          if (region.isClosed()) {
-            return true;
-          }
-          for (DefaultConnection connection : connections) {
-            if (connection.uses(region)) {
-              throw new RegionInUseException(
-                  region + " cannot be closed: operations in flight use it",
-                  connection
-                      .detail(FailureDetail.NONE)
-                      .withRemedy("Wait for them, or close their connection first"));
-            }
-          }
-          regions.remove(region);
-          region.deregister();
-          return true;
-        });
+    regionCloser.close(region);
   }
 
   /** Counts what may be waiting for callers to take. */
@@ -497,11 +515,27 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     inbox.close(failure);
     // The transport may throw once more, at each of them.
     List.copyOf(setups).forEach(setup -> closeQuietly(() -> setup.fail(failure)));
-    List.copyOf(connections).forEach(connection -> closeQuietly(() -> connection.abandon(failure)));
+    List.copyOf(connections)
+        .forEach(connection -> closeQuietly(() -> connection.abandon(failure, true)));
   }
 
   TransferTable transfers() {
     return transfers;
+  }
+
+  TransportCapabilities.Expiry expiry() {
+    return transport.capabilities().expiry();
+  }
+
+  /** What the transport still has of batches that have ended. */
+  LateOperations late() {
+    return late;
+  }
+
+  /** The transport has reported an operation of a batch that has ended, or a part of one. */
+  void reportedLate(OperationBatch batch, int index) {
+    late.reported(batch, index);
+    regionCloser.releaseUnused();
   }
 
   PendingChannel prepare(ChannelRole role) {
@@ -612,7 +646,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       }
       int index = transfers.index(id);
       transfers.remove(id);
-      batch.connection().completed(batch, index, completions.failure(i), completions.buffer(i));
+      batch.connection().completed(batch, index, completions.failure(i));
     }
     completions.clear();
   }
@@ -632,8 +666,12 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private boolean hasDeadlines() {
     // By index: an iterator would be an allocation each time that a caller blocks.
     for (int i = 0; i < setups.size(); i++) {
-      DefaultConnection connection = setups.get(i).connection();
-      if (connection == null || connection.hasLive()) {
+      if (setups.get(i).connection() == null) {
+        return true;
+      }
+    }
+    for (int i = 0; i < connections.size(); i++) {
+      if (connections.get(i).hasLive()) {
         return true;
       }
     }
