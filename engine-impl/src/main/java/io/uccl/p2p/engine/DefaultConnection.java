@@ -68,7 +68,7 @@ final class DefaultConnection implements Connection {
   private boolean closed;
   private long closedTime;
   private long progressSeen;
-  private long progressTime;
+  private long progressTime = System.nanoTime();
 
   /** True while the engine has this connection in its list of those that can post. */
   boolean scheduled;

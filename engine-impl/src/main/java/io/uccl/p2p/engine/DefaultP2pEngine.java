@@ -130,8 +130,12 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   }
 
   static DefaultP2pEngine open(EngineConfig config) {
+    return open(config, TransportSelector.select(config));
+  }
+
+  /** Opens one on a given transport. */
+  static DefaultP2pEngine open(EngineConfig config, TransportSelector.Selection selection) {
     Map<String, String> environment = config.environment();
-    TransportSelector.Selection selection = TransportSelector.select(config);
     selection.warnings().forEach(LOG::warn);
     TransportProvider provider = selection.provider();
     LocalAddress local = LocalAddress.choose(environment);
