@@ -4,6 +4,6 @@ package io.uccl.p2p;
 public enum BufferState {
   /** Nothing reads or writes it any more on behalf of the transfer. */
   FREE,
-  /** The transfer is under way, or it ended and the network may still touch the memory. */
+  /** The transfer is under way, or it has failed and the network may still touch the memory. */
   IN_USE
 }

@@ -15,7 +15,8 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Threads.</b> Every method may be called from any thread.
  *
  * <p><b>Failure.</b> When the peer or the way to it fails, everything in flight fails with the
- * first cause, and so does everything posted later. A new {@link P2pEngine#connect} starts afresh.
+ * first cause, within a second, and so does everything posted later. A new {@link
+ * P2pEngine#connect} starts afresh.
  */
 public interface Connection extends AutoCloseable {
 
@@ -143,8 +144,8 @@ public interface Connection extends AutoCloseable {
   void onClosed(Consumer<? super P2pException> listener);
 
   /**
-   * Closes the connection. What is in flight fails with {@link ResourceClosedException}.
-   * Idempotent.
+   * Closes the connection. What is in flight fails with {@link ResourceClosedException}, within a
+   * second. Idempotent.
    */
   @Override
   void close();

@@ -55,9 +55,14 @@ public interface MemoryRegion extends AutoCloseable {
 
   /**
    * Ends the registration: descriptors of this region are refused from now on, and no byte of a
-   * peer arrives in it any more. Memory that the engine allocated is given back. Idempotent.
+   * peer arrives in it any more. Memory that the engine allocated is given back, as soon as the
+   * network has let go of it. Returns within a second; a second caller waits for the first.
+   * Idempotent.
    *
-   * @throws RegionInUseException if operations of this engine still use the region; it stays open
+   * @throws RegionInUseException if operations of this engine still use the region, which it names;
+   *     the region stays open. Transfers that have ended use it while their {@link
+   *     Transfer#buffer()} is {@link BufferState#IN_USE}, unless the engine allocated the memory:
+   *     then the close succeeds, and the memory is given back when the last of them is free
    */
   @Override
   void close();

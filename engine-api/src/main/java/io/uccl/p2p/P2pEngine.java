@@ -10,8 +10,9 @@ import org.jspecify.annotations.Nullable;
  * one transport that carries their data.
  *
  * <p><b>Threads.</b> Every method may be called from any thread. The engine has two daemon threads
- * of its own, one for progress of the data and one for the control channel, and a third while
- * callbacks run. A thread that waits for a transfer drives the transport itself while it waits.
+ * of its own, one for progress of the data and one for the control channel, a third while callbacks
+ * run, and a fourth while the network lets go of what was closed. A thread that waits for a
+ * transfer drives the transport itself while it waits.
  *
  * <p><b>Ownership.</b> The engine owns what it hands out. {@link #close()} closes connections,
  * regions and batches that are still open.
@@ -167,8 +168,10 @@ public interface P2pEngine extends AutoCloseable {
 
   /**
    * Closes every connection and region, the transport and the engine's threads, within a second.
-   * Idempotent: a second call, by whatever thread, returns when the first has closed all of it. A
-   * callback may call it too; callbacks that are due still run.
+   * What the network takes longer to let go of is given back in the background: until then the
+   * {@link Transfer#buffer()} of transfers that it had is in use. Idempotent: a second call, by
+   * whatever thread, returns when the first has closed all of it. A callback may call it too;
+   * callbacks that are due still run.
    */
   @Override
   void close();

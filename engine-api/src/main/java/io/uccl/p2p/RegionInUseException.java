@@ -2,7 +2,7 @@ package io.uccl.p2p;
 
 import org.jspecify.annotations.Nullable;
 
-/** A region cannot be closed because operations still use its memory. */
+/** A region cannot be closed because operations, which the message names, still use its memory. */
 public final class RegionInUseException extends P2pException {
 
   private static final long serialVersionUID = 1L;

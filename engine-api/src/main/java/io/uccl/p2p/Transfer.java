@@ -10,7 +10,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>Time.</b> Every transfer ends: with success, with a failure of the network or the peer, or
  * with {@link DeadlineExceededException} once its deadline has passed. Without an explicit deadline
- * that is 30 seconds without progress. A wait that is given up does not end the transfer.
+ * that is 30 seconds without progress. A wait that is given up does not end the transfer. Some
+ * networks cannot call an operation back; then the transfer ends all the same, and {@link
+ * #buffer()} tells when they have let go of its memory.
  */
 public interface Transfer {
 
@@ -43,6 +45,10 @@ public interface Transfer {
   /** Why it failed, naming the first operation that did; null unless the status is FAILED. */
   @Nullable P2pException failure();
 
-  /** Whether the local memory may be used again. Always FREE after success. */
+  /**
+   * Whether the local memory may be used again. Always FREE after success. IN_USE while in flight,
+   * and after a failure as long as the network may still touch the memory. It becomes FREE by
+   * itself; the transfer stays failed.
+   */
   BufferState buffer();
 }

@@ -9,7 +9,8 @@ import java.time.Duration;
  * off-heap in the form in which transports take them.
  *
  * <p><b>Threads.</b> One thread at a time. While it is in flight a batch can only be polled and
- * waited for.
+ * waited for. After a failure that leaves its {@link #buffer()} in use it can only be closed, until
+ * the buffer is free.
  *
  * <pre>{@code
  * try (TransferBatch batch = peer.newBatch(128)) {
@@ -36,7 +37,7 @@ public interface TransferBatch extends Transfer, AutoCloseable {
    * parameters and errors.
    *
    * @return this batch
-   * @throws IllegalStateException if the batch is full, in flight or closed
+   * @throws IllegalStateException if the batch is full, in flight, in use or closed
    */
   TransferBatch write(
       MemoryRegion local, long localOffset, FifoDescriptor remote, long remoteOffset, long length);
@@ -46,7 +47,7 @@ public interface TransferBatch extends Transfer, AutoCloseable {
    * parameters and errors.
    *
    * @return this batch
-   * @throws IllegalStateException if the batch is full, in flight or closed
+   * @throws IllegalStateException if the batch is full, in flight, in use or closed
    */
   TransferBatch read(
       MemoryRegion local, long localOffset, FifoDescriptor remote, long remoteOffset, long length);
@@ -55,7 +56,7 @@ public interface TransferBatch extends Transfer, AutoCloseable {
    * Takes all operations out.
    *
    * @return this batch
-   * @throws IllegalStateException if the batch is in flight or closed
+   * @throws IllegalStateException if the batch is in flight, in use or closed
    */
   TransferBatch clear();
 
@@ -67,7 +68,7 @@ public interface TransferBatch extends Transfer, AutoCloseable {
    *
    * @return {@link PostResult#BACK_PRESSURED} if the connection has more than {@link
    *     EngineConfig#maxQueuedOperations()} operations waiting; the batch was not taken then
-   * @throws IllegalStateException if the batch is in flight or closed
+   * @throws IllegalStateException if the batch is in flight, in use or closed
    */
   PostResult post();
 
@@ -77,7 +78,7 @@ public interface TransferBatch extends Transfer, AutoCloseable {
    * @param deadline from now on; when it has passed the batch fails with {@link
    *     DeadlineExceededException}
    * @return as {@link #post()}
-   * @throws IllegalStateException if the batch is in flight or closed
+   * @throws IllegalStateException if the batch is in flight, in use or closed
    * @throws IllegalArgumentException if the deadline is not positive
    */
   PostResult post(Duration deadline);

@@ -4,7 +4,9 @@ package io.uccl.p2p.spi;
  * The way to one peer on one transport. Threads: as {@link Transport}.
  *
  * <p>Every operation that was taken by {@link #post} is reported exactly once by {@link
- * Transport#poll}, in any order, also when the channel fails or is closed.
+ * Transport#poll}, in any order, also when the channel fails or is closed; and only when nothing
+ * touches its local memory any more, however late that is. The engine does not wait for it: it
+ * fails an operation in time, and holds the memory back until the report.
  */
 public interface Channel {
 
@@ -31,7 +33,9 @@ public interface Channel {
   /**
    * Closes it. What is outstanding is reported as failed with {@link
    * io.uccl.p2p.ResourceClosedException}; that it is closed is not reported. Does nothing to a
-   * channel that has failed: its operations are reported with that failure. Idempotent.
+   * channel that has failed: its operations are reported with that failure. What can be ended is
+   * ended and reported soon; half a second later the engine declares the rest failed, with its
+   * memory in use until it is reported. Idempotent.
    */
   void close();
 }

@@ -1,6 +1,5 @@
 package io.uccl.p2p.spi;
 
-import io.uccl.p2p.BufferState;
 import io.uccl.p2p.P2pException;
 import java.util.ArrayDeque;
 import org.jspecify.annotations.Nullable;
@@ -9,13 +8,16 @@ import org.jspecify.annotations.Nullable;
  * What a transport reports from {@link Transport#poll}: operations that ended, and channels that
  * became ready or failed.
  *
+ * <p>A report of an operation gives its local memory back: the transport, and its hardware, touch
+ * it no more. There is no report of a failure that leaves the memory in use; the engine knows when
+ * an operation is overdue.
+ *
  * <p>Reporting success allocates nothing. Not thread-safe.
  */
 public final class CompletionBuffer {
 
   private final long[] ids;
   private final @Nullable P2pException[] failures;
-  private final BufferState[] buffers;
   private final ArrayDeque<ChannelEvent> channels = new ArrayDeque<>();
   private int size;
 
@@ -35,7 +37,6 @@ public final class CompletionBuffer {
   public CompletionBuffer(int capacity) {
     ids = new long[capacity];
     failures = new @Nullable P2pException[capacity];
-    buffers = new BufferState[capacity];
   }
 
   // -- for transports
@@ -45,19 +46,17 @@ public final class CompletionBuffer {
     return ids.length - size;
   }
 
-  /** Reports that an operation is done: its bytes are in place. */
+  /** Reports that an operation is done: its bytes are in place, and its local memory is free. */
   public void done(long id) {
     ids[size] = id;
     failures[size] = null;
-    buffers[size] = BufferState.FREE;
     size++;
   }
 
-  /** Reports that an operation failed, and whether its local memory may be used again. */
-  public void failed(long id, P2pException failure, BufferState buffer) {
+  /** Reports that an operation failed, and that nothing touches its local memory any more. */
+  public void failed(long id, P2pException failure) {
     ids[size] = id;
     failures[size] = failure;
-    buffers[size] = buffer;
     size++;
   }
 
@@ -86,11 +85,6 @@ public final class CompletionBuffer {
   /** Why an operation failed, or null if it did not. */
   public @Nullable P2pException failure(int index) {
     return failures[index];
-  }
-
-  /** Whether the operation's local memory may be used again. */
-  public BufferState buffer(int index) {
-    return buffers[index];
   }
 
   /** Takes the next channel that became ready or failed, or null. */

@@ -22,9 +22,21 @@ public interface RegisteredMemory {
   }
 
   /**
-   * Ends the registration. No operation of this process uses it any more. When the call returns, no
-   * byte of a peer arrives in it, as far as {@link TransportCapabilities#revokesOnClose()} says.
-   * Threads: as {@link Transport}. Idempotent.
+   * Ends the registration, quickly. When the call returns, no byte of a peer arrives in it, as far
+   * as {@link TransportCapabilities#revokesOnClose()} says. No operation of this process uses it
+   * any more, except those that the engine has declared failed and that were not reported yet;
+   * these are still reported. Threads: as {@link Transport}. Idempotent.
    */
   void close();
+
+  /**
+   * Frees what the registration holds of hardware, such as pinned pages; may block for long. When
+   * the call returns, nothing can touch the memory any more: memory that the engine allocated is
+   * given back only then.
+   *
+   * <p>Called once, after {@link #close}, when the last operation that used the memory was
+   * reported, or, for an engine that is closed, before {@link Transport#release}. Called on the
+   * engine's thread for releases, while others drive the transport. By default does nothing.
+   */
+  default void release() {}
 }

@@ -13,8 +13,8 @@ import io.uccl.p2p.RegistrationException;
  * <p><b>Errors.</b> No method may throw anything that it does not declare. What goes wrong later
  * comes back through {@link #poll}. A transport that cannot go on at all throws from {@code poll},
  * never from {@link #block}: the engine then fails every connection and can only be closed. After
- * {@link #close} nothing is called but {@code wakeup}, {@code close}, and {@link
- * RegisteredMemory#describe} by a thread that comes late.
+ * {@link #close} nothing is called but {@code wakeup}, {@code close}, {@link #release}, {@link
+ * RegisteredMemory#release}, and {@link RegisteredMemory#describe} by a thread that comes late.
  */
 public interface Transport extends AutoCloseable {
 
@@ -25,7 +25,9 @@ public interface Transport extends AutoCloseable {
    * Registers memory for operations of this process and of its peers.
    *
    * @param name how peers name the region; unique among the open registrations
-   * @param memory stays mapped until the registration's close has returned
+   * @param memory stays mapped until the registration's {@link RegisteredMemory#release} has
+   *     returned, if the engine allocated it; the caller's until its {@link RegisteredMemory#close}
+   *     has
    * @throws RegistrationException if it cannot be registered
    */
   RegisteredMemory register(RegionName name, MemorySpan memory);
@@ -59,8 +61,18 @@ public interface Transport extends AutoCloseable {
   void wakeup();
 
   /**
-   * Closes all channels and registrations, reports nothing, and frees what it holds. Idempotent.
+   * Closes all channels and registrations, quickly, and reports nothing. What takes long is left to
+   * {@link #release}. Idempotent.
    */
   @Override
   void close();
+
+  /**
+   * Frees what {@link #close} left: ends what the hardware still does, and gives the hardware back.
+   * When the call returns, nothing touches the memory of operations that were never reported.
+   *
+   * <p>Called once, after {@code close} and after the {@code release} of every registration, on the
+   * engine's thread for releases; may block for long. By default does nothing.
+   */
+  default void release() {}
 }

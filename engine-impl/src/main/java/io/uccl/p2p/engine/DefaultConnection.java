@@ -1,6 +1,5 @@
 package io.uccl.p2p.engine;
 
-import io.uccl.p2p.BufferState;
 import io.uccl.p2p.Connection;
 import io.uccl.p2p.DeadlineExceededException;
 import io.uccl.p2p.EndpointMetadata;
@@ -22,6 +21,8 @@ import io.uccl.p2p.spi.RegionName;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -32,8 +33,18 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A batch is live from the moment the owner takes it until it has ended. The cursor is the first
  * live batch that is not wholly posted to the channel.
+ *
+ * <p>A batch may end before the transport has reported all of it. Such operations are
+ * <em>late</em>: they keep their place in the window until they are reported.
  */
 final class DefaultConnection implements Connection {
+
+  /**
+   * How long a channel that is closed has for reporting what it had, before that is given up.
+   * Transports that can end operations need a few polls, or a queue pair's flush; half of the
+   * second in which a close has its effect is left for everything else.
+   */
+  private static final long GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
   private final DefaultP2pEngine engine;
   private final EndpointMetadata remote;
@@ -55,9 +66,11 @@ final class DefaultConnection implements Connection {
   private @Nullable OperationBatch cursor;
   private final OpBuffer part = new OpBuffer(1);
   private int inFlight;
+  private int late;
   private boolean closed;
+  private long closedTime;
   private long progressSeen;
-  private long progressTime;
+  private long progressTime = System.nanoTime();
 
   /** True while the engine has this connection in its list of those that can post. */
   boolean scheduled;
@@ -322,9 +335,6 @@ final class DefaultConnection implements Connection {
       if (taken == 0) {
         return moved;
       }
-      if (inFlight == 0) {
-        watchProgress(System.nanoTime());
-      }
       inFlight += taken;
       moved = true;
       if (batch.isPosted()) {
@@ -408,9 +418,8 @@ final class DefaultConnection implements Connection {
         && link.send(ControlCodec.encodeRevoke(name.rid(), name.idx()));
   }
 
-  /** An operation of a live batch, or a part of one, has ended. */
-  void completed(
-      OperationBatch batch, int index, @Nullable P2pException cause, BufferState buffer) {
+  /** The transport has reported an operation, or a part of one. */
+  void completed(OperationBatch batch, int index, @Nullable P2pException cause) {
     inFlight--;
     if (revoked.isDraining()) {
       RevokedRegions.Drain drained = revoked.ended(batch.operations().remoteIdx(index));
@@ -418,26 +427,39 @@ final class DefaultConnection implements Connection {
         setup.answerDrained(drained.rid(), drained.idx());
       }
     }
-    if (cause == null) {
-      batch.done(index);
+    if (batch.isLate()) {
+      late--;
+      engine.reportedLate(batch, index);
     } else {
-      P2pException first = failure;
-      batch.failed(index, first != null ? first : cause, buffer);
-    }
-    if (batch.outstanding() == 0 && batch.isPosted()) {
-      remove(batch);
+      ended(batch, index, cause);
     }
     if (cursor != null) {
       engine.schedule(this);
     }
   }
 
-  /** Ends the connection: what is queued fails now, what is in flight when the channel says so. */
+  private void ended(OperationBatch batch, int index, @Nullable P2pException cause) {
+    if (cause == null) {
+      batch.done(index);
+    } else {
+      P2pException first = failure;
+      batch.failed(index, first != null ? first : cause);
+    }
+    if (batch.outstanding() == 0 && batch.isPosted()) {
+      remove(batch);
+    }
+  }
+
+  /**
+   * Ends the connection: what is queued fails now, what is in flight when the channel reports it,
+   * or when its time for that is over.
+   */
   void fail(P2pException cause) {
     if (closed) {
       return;
     }
     closed = true;
+    closedTime = System.nanoTime();
     failure = cause;
     OperationBatch batch = cursor;
     cursor = null;
@@ -469,62 +491,92 @@ final class DefaultConnection implements Connection {
     stateListeners.forEach(listener -> engine.callBack(() -> listener.accept(state)));
   }
 
-  /** Checks deadlines; returns how long it may take until they must be checked again. */
-  long checkDeadlines(long now) {
+  /** Ends what is overdue. */
+  void checkDeadlines(long now) {
     if (firstLive == null) {
-      return Long.MAX_VALUE;
+      return;
     }
-    long left = Long.MAX_VALUE;
-    boolean stallIsAllowed = true;
-    OperationBatch batch = firstLive;
-    while (batch != null) {
+    if (closed) {
+      if (now - closedTime >= GRACE_NANOS) {
+        giveUpAll(closedBecause(), true);
+      }
+      return;
+    }
+    for (OperationBatch batch = firstLive; batch != null && !closed; ) {
       OperationBatch following = batch.nextLive;
-      // A deadline of its own stands in place of the one without progress.
-      stallIsAllowed &= batch.isBounded() || batch.outstanding() == 0;
       if (batch.isExpired(now)) {
-        expire(batch);
-        if (closed) {
-          return Long.MAX_VALUE;
-        }
-      } else {
-        left = Math.min(left, batch.nanosLeft(now));
+        expire(
+            batch,
+            "the deadline passed before the transfer ended",
+            "Give it more time, or see whether the peer and the network work");
       }
       batch = following;
     }
-    if (inFlight == 0) {
-      return left;
+    if (inFlight > 0) {
+      checkProgress(now);
     }
-    if (channel.progress() != progressSeen) {
-      watchProgress(now);
-    }
-    if (stallIsAllowed) {
-      return left;
-    }
-    long stall = engine.stallNanos() - (now - progressTime);
-    if (stall <= 0) {
-      fail(
-          new DeadlineExceededException(
-              "no progress for " + engine.stallNanos() / 1_000_000 + " ms",
-              detail(FailureDetail.NONE)
-                  .withRemedy("Look whether the peer and the network still work")));
-      return Long.MAX_VALUE;
-    }
-    return Math.min(left, stall);
   }
 
-  private void expire(OperationBatch batch) {
+  private void checkProgress(long now) {
+    if (channel.progress() != progressSeen) {
+      progressSeen = channel.progress();
+      progressTime = now;
+    }
+    for (OperationBatch batch = firstLive; batch != null && !closed; ) {
+      OperationBatch following = batch.nextLive;
+      // A deadline of its own stands in place of this one. What is queued waits for what is in
+      // flight, which has a deadline; unless that has passed and changed nothing.
+      if (!batch.isBounded()
+          && (batch.outstanding() > 0 || late > 0)
+          && batch.isStalled(now, progressTime, engine.stallNanos())) {
+        expire(
+            batch,
+            "no progress for " + engine.stallNanos() / 1_000_000 + " ms",
+            "Look whether the peer and the network still work");
+      }
+      batch = following;
+    }
+  }
+
+  private void expire(OperationBatch batch, String why, String remedy) {
     DeadlineExceededException cause =
-        new DeadlineExceededException(
-            "the deadline passed before the transfer ended",
-            detail(FailureDetail.NONE)
-                .withRemedy("Give it more time, or see whether the peer and the network work"));
+        new DeadlineExceededException(why, detail(FailureDetail.NONE).withRemedy(remedy));
     if (batch == cursor) {
       cursor = batch.nextLive;
     }
-    if (!failUnposted(batch, cause)) {
-      // What the transport has it keeps until its channel is closed.
-      fail(cause);
+    if (failUnposted(batch, cause)) {
+      return;
     }
+    switch (engine.expiry()) {
+      case CLOSES_CHANNEL -> fail(cause);
+      case STAYS_IN_USE -> giveUp(batch, cause, true);
+    }
+  }
+
+  /**
+   * Ends a batch of which the transport still has something.
+   *
+   * @param inUse whether the transport may still touch its memory
+   */
+  private void giveUp(OperationBatch batch, P2pException cause, boolean inUse) {
+    batch.giveUp(cause);
+    if (!inUse) {
+      batch.free();
+    } else if (batch.isLate()) {
+      late += batch.outstandingLate();
+      engine.late().add(batch);
+    }
+    remove(batch);
+  }
+
+  private void giveUpAll(P2pException cause, boolean inUse) {
+    while (firstLive != null) {
+      giveUp(firstLive, cause, inUse);
+    }
+  }
+
+  private P2pException closedBecause() {
+    return Objects.requireNonNull(failure);
   }
 
   /** Fails what the transport does not have; returns true if that was the end of the batch. */
@@ -537,32 +589,25 @@ final class DefaultConnection implements Connection {
     return over;
   }
 
-  boolean uses(DefaultMemoryRegion region) {
+  /** Adds the operations of live batches that use a region. */
+  void collect(RegionUses uses) {
     for (OperationBatch b = firstLive; b != null; b = b.nextLive) {
-      if (b.uses(region)) {
-        return true;
-      }
+      b.collect(uses);
     }
-    return false;
   }
 
   boolean hasLive() {
     return firstLive != null;
   }
 
-  /** The engine is gone and with it the transport: nothing will be reported any more. */
-  void abandon(P2pException cause) {
+  /**
+   * Ends everything at once, because the transport reports nothing any more.
+   *
+   * @param inUse whether it may still touch the memory of what it had
+   */
+  void abandon(P2pException cause, boolean inUse) {
     fail(cause);
-    while (firstLive != null) {
-      OperationBatch batch = firstLive;
-      batch.abandon(cause);
-      remove(batch);
-    }
-  }
-
-  private void watchProgress(long now) {
-    progressSeen = channel.progress();
-    progressTime = now;
+    giveUpAll(closedBecause(), inUse);
   }
 
   private void append(OperationBatch batch) {

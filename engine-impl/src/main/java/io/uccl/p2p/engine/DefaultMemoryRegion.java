@@ -8,8 +8,10 @@ import io.uccl.p2p.ResourceClosedException;
 import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
+import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.nio.ByteBuffer;
 import java.util.Objects;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /** A region: memory, its name for peers, and its registration with the transport. */
@@ -20,17 +22,15 @@ final class DefaultMemoryRegion implements MemoryRegion {
   private final MemorySpan span;
   private final boolean nativeAddress;
   private final RegisteredMemory registered;
-  private final Runnable giveBack;
-  private final Object closing = new Object();
+  private final NativeMemory.@Nullable Allocation allocation;
+  private final ReentrantLock closing = new ReentrantLock();
   private volatile boolean advertised;
   private volatile boolean closed;
-  private @Nullable Revocation revocation;
-  private boolean deregistered;
 
   /**
    * Makes one.
    *
-   * @param giveBack frees memory that the engine allocated; does nothing for the caller's memory
+   * @param allocation the memory, if the engine allocated it; null for the caller's memory
    */
   DefaultMemoryRegion(
       DefaultP2pEngine engine,
@@ -38,13 +38,13 @@ final class DefaultMemoryRegion implements MemoryRegion {
       MemorySpan span,
       boolean nativeAddress,
       RegisteredMemory registered,
-      Runnable giveBack) {
+      NativeMemory.@Nullable Allocation allocation) {
     this.engine = engine;
     this.name = name;
     this.span = span;
     this.nativeAddress = nativeAddress;
     this.registered = registered;
-    this.giveBack = giveBack;
+    this.allocation = allocation;
   }
 
   @Override
@@ -88,10 +88,7 @@ final class DefaultMemoryRegion implements MemoryRegion {
 
   @Override
   public void close() {
-    // A second close waits for the first. The owner takes no such lock.
-    synchronized (closing) {
-      engine.closeRegion(this);
-    }
+    engine.closeRegion(this);
   }
 
   boolean isOf(DefaultP2pEngine other) {
@@ -119,31 +116,39 @@ final class DefaultMemoryRegion implements MemoryRegion {
     return closed;
   }
 
-  /** The owner's: what peers were told of its end; null while it is open. */
-  @Nullable Revocation revocation() {
-    return revocation;
+  boolean isAllocated() {
+    return allocation != null;
   }
 
-  /** The owner's: nothing new may use it from now on. */
-  void startClosing() {
+  // -- the steps of closing it, see RegionCloser
+
+  void lockForClosing() {
+    closing.lock();
+  }
+
+  void unlockAfterClosing() {
+    closing.unlock();
+  }
+
+  /** From now on nothing can be done with it. */
+  void markClosed() {
     closed = true;
   }
 
-  /** The owner's: the peers were told. */
-  void revoked(Revocation told) {
-    revocation = told;
-  }
-
-  /**
-   * Ends the registration; only the owner calls it, when nothing of ours uses the region.
-   * Idempotent.
-   */
+  /** Ends the registration, so that peers do not reach it any more; only the owner calls it. */
   void deregister() {
-    closed = true;
-    if (!deregistered) {
-      deregistered = true;
-      registered.close();
-      giveBack.run();
+    registered.close();
+  }
+
+  /** Lets the transport release it, which may take long; only the reaper calls it. */
+  void release() {
+    registered.release();
+  }
+
+  /** Gives memory that the engine allocated back; only the reaper calls it. */
+  void giveBack() {
+    if (allocation != null) {
+      allocation.close();
     }
   }
 

@@ -12,7 +12,6 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.ReceivedNotification;
 import io.uccl.p2p.RegionAccess;
-import io.uccl.p2p.RegionInUseException;
 import io.uccl.p2p.RegistrationException;
 import io.uccl.p2p.ResourceClosedException;
 import io.uccl.p2p.TransportChoice;
@@ -25,6 +24,7 @@ import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.PendingChannel;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.Transport;
+import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.TransportContext;
 import io.uccl.p2p.spi.TransportProvider;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
@@ -72,9 +72,6 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   /** How long a peer that connects may take, as the reference has it. */
   private static final long HANDSHAKE_NANOS = TimeUnit.SECONDS.toNanos(10);
 
-  /** How long the close of a region waits for the peers to be done with it. */
-  private static final long DRAIN_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
-
   private static final int DRIVES_PER_CLOCK = 64;
 
   private final EngineConfig config;
@@ -90,6 +87,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final AtomicBoolean closing = new AtomicBoolean();
   private final CountDownLatch closed = new CountDownLatch(1);
   private final Callbacks callbacks;
+  private final Reaper reaper;
+  private final RegionCloser regionCloser;
   private final Peers peers = new Peers();
   private final Mailbox<DefaultConnection> accepted = new Mailbox<>();
   private final Mailbox<ReceivedNotification> inbox = new Mailbox<>();
@@ -100,9 +99,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final TransferTable transfers = new TransferTable();
   private final RegionRegistry regions = new RegionRegistry();
   private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
-  private final List<Revocation> revocations = new ArrayList<>();
   private final List<ConnectionSetup> setups = new ArrayList<>();
   private final List<DefaultConnection> connections = new ArrayList<>();
+  private final LateOperations late = new LateOperations();
   private final ArrayDeque<DefaultConnection> postable = new ArrayDeque<>();
   private volatile boolean passive;
   private int drives;
@@ -114,11 +113,13 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       TransportSelector.Selection selection,
       Transport transport,
       int window,
-      ControlChannel control) {
+      ControlChannel control,
+      Reaper reaper) {
     this.config = config;
     this.transport = transport;
     this.window = window;
     this.control = control;
+    this.reaper = reaper;
     provider = selection.provider();
     choice = selection.choice();
     life = randomLife();
@@ -127,23 +128,30 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     metadata =
         new EndpointMetadata(control.address().getAddress(), control.address().getPort(), "");
     loop = new ProgressLoop("p2p-progress-" + provider.name(), this);
+    regionCloser = new RegionCloser(loop, reaper, provider.name(), regions, connections, late);
     callbacks = new Callbacks("p2p-callbacks-" + metadata.port());
   }
 
   static DefaultP2pEngine open(EngineConfig config) {
+    return open(config, TransportSelector.select(config));
+  }
+
+  /** Opens one on a given transport. */
+  static DefaultP2pEngine open(EngineConfig config, TransportSelector.Selection selection) {
     Map<String, String> environment = config.environment();
-    TransportSelector.Selection selection = TransportSelector.select(config);
     selection.warnings().forEach(LOG::warn);
     TransportProvider provider = selection.provider();
     LocalAddress local = LocalAddress.choose(environment);
     int window = EngineSettings.maxInflightOperations(environment, provider);
     ControlFrames frames = new ControlFrames(provider.handshakeMagic(), selection.magics());
     Transport transport = provider.open(new TransportContext(environment, local.address(), window));
+    Reaper reaper = new Reaper("p2p-reaper-" + provider.name());
     ControlChannel control = null;
     try {
       control =
           ControlChannel.open(local.address(), EngineSettings.CONTROL_PORT.in(environment), frames);
-      DefaultP2pEngine engine = new DefaultP2pEngine(config, selection, transport, window, control);
+      DefaultP2pEngine engine =
+          new DefaultP2pEngine(config, selection, transport, window, control, reaper);
       engine.loop.start();
       frames.attach(engine);
       return engine;
@@ -152,8 +160,20 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       frames.abandon();
       closeQuietly(control);
       closeQuietly(transport);
+      reap(reaper, provider.name(), transport::release, System.nanoTime() + Reaper.PATIENCE_NANOS);
       throw e;
     }
+  }
+
+  /** Has the transport release what its close left, as the last thing that the reaper does. */
+  private static boolean reap(Reaper reaper, String transport, Runnable release, long deadline) {
+    boolean released = Reaper.await(reaper.run("release of " + transport, release), deadline);
+    reaper.close();
+    if (!released) {
+      LOG.warn(
+          "the engine is closed, but the transport {} has not released what it had yet", transport);
+    }
+    return released;
   }
 
   private static void closeQuietly(@Nullable AutoCloseable resource) {
@@ -183,7 +203,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     requireNativeMemory("allocate memory");
     NativeMemory.Allocation allocation = NativeMemory.allocate(length);
     try {
-      return register(allocation.span(), true, access, allocation::close);
+      return register(allocation.span(), true, access, allocation);
     } catch (RuntimeException e) {
       allocation.close();
       throw e;
@@ -195,24 +215,27 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     boolean known = NativeMemory.availability().available() && buffer.isDirect();
     long address =
         known ? NativeMemory.address(buffer) : regions.syntheticAddress(buffer.capacity());
-    return register(MemorySpan.of(buffer, address), known, access, () -> {});
+    return register(MemorySpan.of(buffer, address), known, access, null);
   }
 
   @Override
   public MemoryRegion register(long address, long length, RegionAccess access) {
     requireNativeMemory("register memory by its address");
-    return register(NativeMemory.wrap(address, length), true, access, () -> {});
+    return register(NativeMemory.wrap(address, length), true, access, null);
   }
 
   private MemoryRegion register(
-      MemorySpan span, boolean nativeAddress, RegionAccess access, Runnable giveBack) {
+      MemorySpan span,
+      boolean nativeAddress,
+      RegionAccess access,
+      NativeMemory.@Nullable Allocation allocation) {
     return loop.call(
         () -> {
           requireOpen();
           RegionName name = regions.name(life, access);
           DefaultMemoryRegion region =
               new DefaultMemoryRegion(
-                  this, name, span, nativeAddress, transport.register(name, span), giveBack);
+                  this, name, span, nativeAddress, transport.register(name, span), allocation);
           regions.add(region);
           return region;
         });
@@ -348,6 +371,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   }
 
   private void closeAll() {
+    long deadline = System.nanoTime() + Reaper.PATIENCE_NANOS;
     ResourceClosedException cause =
         new ResourceClosedException("the engine was closed", FailureDetail.NONE);
     // Whatever fails on the way: what comes after it is closed all the same.
@@ -355,9 +379,12 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     closeQuietly(control);
     loop.stop();
     closeQuietly(loop::executeSubmissions);
-    List.copyOf(connections).forEach(connection -> closeQuietly(() -> connection.abandon(cause)));
-    regions.takeAll().forEach(region -> closeQuietly(region::deregister));
+    List<DefaultConnection> last = List.copyOf(connections);
+    last.forEach(connection -> closeQuietly(() -> connection.fail(cause)));
+    List<DefaultMemoryRegion> closedRegions = regionCloser.closeAll();
     closeQuietly(transport);
+    boolean released = reap(reaper, choice.name(), () -> release(closedRegions), deadline);
+    last.forEach(connection -> closeQuietly(() -> connection.abandon(cause, !released)));
     closeQuietly(loop::end);
     callbacks.close();
   }
@@ -384,6 +411,14 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
+  }
+
+  /** The reaper's: what the closed transport and its regions still have. */
+  private void release(List<DefaultMemoryRegion> closedRegions) {
+    closedRegions.forEach(region -> closeQuietly(region::release));
+    transport.release();
+    closedRegions.forEach(region -> closeQuietly(region::giveBack));
+    loop.run(late::freeAll);
   }
 
   private void checkOpen() {
@@ -439,53 +474,17 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   }
 
   void closeRegion(DefaultMemoryRegion region) {
-    Revocation revocation = loop.call(() -> startClosing(region));
-    loop.awaitUninterrupted(revocation, true, System.nanoTime() + DRAIN_NANOS);
-    loop.call(
-        () -> {
-          revocations.remove(revocation);
-          regions.remove(region);
-          region.deregister();
-          return true;
-        });
+    regionCloser.close(region);
   }
 
-  private Revocation startClosing(DefaultMemoryRegion region) {
-    Revocation begun = region.revocation();
-    if (begun != null) {
-      return begun;
-    }
-    for (DefaultConnection connection : connections) {
-      if (connection.uses(region)) {
-        throw new RegionInUseException(
-            region + " cannot be closed: operations in flight use it",
-            connection
-                .detail(FailureDetail.NONE)
-                .withRemedy("Wait for them, or close their connection first"));
-      }
-    }
-    region.startClosing();
-    Revocation revocation =
-        new Revocation(region.name(), region.isAdvertised() ? connections : List.of());
-    region.revoked(revocation);
-    if (!revocation.isOver()) {
-      revocations.add(revocation);
-    }
-    return revocation;
-  }
-
-  /** A peer has drained a region; one that was closed in the meantime does not matter any more. */
+  /** A peer has drained a region. */
   void drained(DefaultConnection connection, int rid, long idx) {
-    for (int i = 0; i < revocations.size(); i++) {
-      if (revocations.get(i).isOf(rid, idx)) {
-        revocations.get(i).drained(connection);
-      }
-    }
+    regionCloser.drained(connection, rid, idx);
   }
 
   /** A connection has ended: its peer reaches no region through it any more. */
   void gone(DefaultConnection connection) {
-    revocations.forEach(revocation -> revocation.drained(connection));
+    regionCloser.gone(connection);
   }
 
   /** Counts what may be waiting for callers to take. */
@@ -559,11 +558,27 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     inbox.close(failure);
     // The transport may throw once more, at each of them.
     List.copyOf(setups).forEach(setup -> closeQuietly(() -> setup.fail(failure)));
-    List.copyOf(connections).forEach(connection -> closeQuietly(() -> connection.abandon(failure)));
+    List.copyOf(connections)
+        .forEach(connection -> closeQuietly(() -> connection.abandon(failure, true)));
   }
 
   TransferTable transfers() {
     return transfers;
+  }
+
+  TransportCapabilities.Expiry expiry() {
+    return transport.capabilities().expiry();
+  }
+
+  /** What the transport still has of batches that have ended. */
+  LateOperations late() {
+    return late;
+  }
+
+  /** The transport has reported an operation of a batch that has ended, or a part of one. */
+  void reportedLate(OperationBatch batch, int index) {
+    late.reported(batch, index);
+    regionCloser.releaseUnused();
   }
 
   PendingChannel prepare(ChannelRole role) {
@@ -674,7 +689,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       }
       int index = transfers.index(id);
       transfers.remove(id);
-      batch.connection().completed(batch, index, completions.failure(i), completions.buffer(i));
+      batch.connection().completed(batch, index, completions.failure(i));
     }
     completions.clear();
   }
@@ -694,8 +709,12 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private boolean hasDeadlines() {
     // By index: an iterator would be an allocation each time that a caller blocks.
     for (int i = 0; i < setups.size(); i++) {
-      DefaultConnection connection = setups.get(i).connection();
-      if (connection == null || connection.hasLive()) {
+      if (setups.get(i).connection() == null) {
+        return true;
+      }
+    }
+    for (int i = 0; i < connections.size(); i++) {
+      if (connections.get(i).hasLive()) {
         return true;
       }
     }

@@ -42,6 +42,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   private int size;
   private int postedSize;
   private boolean closed;
+  private long since;
   private long deadline;
   private boolean bounded;
 
@@ -51,8 +52,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   private int outstanding;
   private int failedIndex;
   private @Nullable P2pException cause;
-  private boolean touched;
-  private BufferState buffer = BufferState.FREE;
+  private int late;
   @Nullable OperationBatch previousLive;
   @Nullable OperationBatch nextLive;
 
@@ -63,6 +63,9 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   // -- both
   private volatile TransferStatus status = TransferStatus.IDLE;
   private volatile @Nullable Thread waiter;
+  // True after the end while the transport still has operations of it. Apart from the status,
+  // because it changes only where something was given up.
+  private volatile boolean inUse;
 
   OperationBatch(DefaultConnection connection, int capacity) {
     this.connection = connection;
@@ -161,15 +164,14 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   void start(long limitNanos) {
     postedSize = size;
     bounded = limitNanos > 0;
-    deadline = bounded ? System.nanoTime() + limitNanos : 0;
+    since = System.nanoTime();
+    deadline = since + limitNanos;
     Arrays.fill(results, 0, size, PENDING);
     next = 0;
     nextOffset = 0;
     outstanding = 0;
     failedIndex = -1;
     cause = null;
-    touched = false;
-    buffer = BufferState.IN_USE;
     status = TransferStatus.IN_FLIGHT;
     connection.loop().submit(this);
   }
@@ -234,7 +236,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
 
   @Override
   public BufferState buffer() {
-    return status == TransferStatus.IDLE ? BufferState.FREE : buffer;
+    return status == TransferStatus.IN_FLIGHT || inUse ? BufferState.IN_USE : BufferState.FREE;
   }
 
   @Override
@@ -243,9 +245,11 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
       throw new IllegalStateException("a batch in flight cannot be closed; wait for it first");
     }
     closed = true;
-    operations.clear();
-    Arrays.fill(regions, null);
-    size = 0;
+    if (!inUse) {
+      operations.clear();
+      Arrays.fill(regions, null);
+      size = 0;
+    }
   }
 
   @Override
@@ -264,6 +268,11 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     }
     if (status == TransferStatus.IN_FLIGHT) {
       throw new IllegalStateException("the batch is in flight; wait for it first");
+    }
+    if (inUse) {
+      throw new IllegalStateException(
+          "the batch was given up and its memory is still in use; wait until its buffer is FREE, or"
+              + " make another batch");
     }
   }
 
@@ -327,8 +336,9 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     return bounded && deadline - now <= 0;
   }
 
-  long nanosLeft(long now) {
-    return bounded ? deadline - now : Long.MAX_VALUE;
+  /** Whether nothing has moved for a time, neither since it was posted nor since some instant. */
+  boolean isStalled(long now, long lastProgress, long limitNanos) {
+    return now - since >= limitNanos && now - lastProgress >= limitNanos;
   }
 
   /** Counts whole operations as posted. */
@@ -360,12 +370,11 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   }
 
   /** Counts an operation, or a part of one, as failed. The first cause stays. */
-  void failed(int index, P2pException failure, BufferState state) {
+  void failed(int index, P2pException failure) {
     outstanding--;
     parts[index]--;
     results[index] = FAILED;
     note(index, failure);
-    touched |= state == BufferState.IN_USE;
   }
 
   /** Fails everything that is not posted yet. */
@@ -386,15 +395,39 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     nextOffset = 0;
   }
 
-  /** Fails what is outstanding, because nothing will be reported of it any more. */
-  void abandon(P2pException failure) {
+  /** Fails what is outstanding. The transport still has it, so its memory is in use. */
+  void giveUp(P2pException failure) {
     for (int i = 0; i < size; i++) {
       if (results[i] == PENDING) {
         results[i] = FAILED;
         note(i, failure);
       }
     }
+    late = outstanding;
     outstanding = 0;
+    inUse = late > 0;
+  }
+
+  /** Of what was given up, how much the transport has not reported. */
+  int outstandingLate() {
+    return late;
+  }
+
+  /** Whether it was given up, and the transport still has something of it. */
+  boolean isLate() {
+    return late > 0;
+  }
+
+  /** Counts an operation that was given up, or a part of one; returns true if it was the last. */
+  boolean reportedLate(int index) {
+    parts[index]--;
+    return --late == 0;
+  }
+
+  /** Nothing touches its memory any more, and the caller may use the batch again. */
+  void free() {
+    late = 0;
+    inUse = false;
   }
 
   /** Index of an operation whose region is closed, or -1. */
@@ -418,13 +451,27 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     note(index, failure);
   }
 
-  boolean uses(DefaultMemoryRegion region) {
+  /** Adds the operations that use a region: those to come, and those that the transport has. */
+  void collect(RegionUses uses) {
     for (int i = 0; i < size; i++) {
-      if (regions[i] == region) {
-        return true;
+      if (regions[i] == uses.region() && (results[i] == PENDING || parts[i] > 0)) {
+        uses.add(this, i);
       }
     }
-    return false;
+  }
+
+  /**
+   * An operation and where it goes, such as {@code write of 64 bytes at offset 0 to 10.0.0.1:7}.
+   */
+  String describeUse(int index) {
+    boolean write = operations.opcode(index) == OpBuffer.WRITE;
+    return (write ? "write of " : "read of ")
+        + operations.length(index)
+        + " bytes at offset "
+        + operations.localOffset(index)
+        + (write ? " to " : " from ")
+        + connection.remote()
+        + (isLate() ? " (given up)" : "");
   }
 
   /** Sends a frame when it has ended well, which may be now. */
@@ -455,7 +502,6 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     }
     live = false;
     endedWell = cause == null;
-    buffer = touched ? BufferState.IN_USE : BufferState.FREE;
     status = cause == null ? TransferStatus.DONE : TransferStatus.FAILED;
     Thread thread = waiter;
     if (thread != null) {

@@ -40,6 +40,10 @@ final class RegionRegistry {
     open.add(region);
   }
 
+  boolean contains(DefaultMemoryRegion region) {
+    return open.contains(region);
+  }
+
   void remove(DefaultMemoryRegion region) {
     open.remove(region);
   }

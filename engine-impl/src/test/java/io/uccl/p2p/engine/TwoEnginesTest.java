@@ -234,7 +234,8 @@ class TwoEnginesTest {
     assertThat(behind.status()).isEqualTo(TransferStatus.IN_FLIGHT);
     assertThatThrownBy(local::close)
         .isInstanceOf(RegionInUseException.class)
-        .hasMessageContaining("operations in flight use it");
+        .hasMessageContaining(
+            "used by write of 64 bytes at offset 0 to " + connection.remote() + ", read of 64");
     connection.close();
     assertThatThrownBy(first::await).isInstanceOf(ResourceClosedException.class);
     assertThatThrownBy(behind::await).isInstanceOf(ResourceClosedException.class);

@@ -168,6 +168,16 @@ public abstract class TransportConformance {
     }
   }
 
+  /** What the network may still touch, and when memory is given back. */
+  @Nested
+  @DisplayName("Memory")
+  public class Memory extends MemoryRules {
+    /** For JUnit. */
+    public Memory() {
+      super(TransportConformance.this);
+    }
+  }
+
   /** What the target refuses. */
   @Nested
   @DisplayName("Refusals")

@@ -1,5 +1,6 @@
 package io.uccl.p2p.conformance;
 
+import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
@@ -11,11 +12,18 @@ import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
 import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportCapabilities;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.Objects;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** Does what another transport does, and tells a {@link Watch} what the engine asked for. */
+/**
+ * Does what another transport does, tells a {@link Watch} what the engine asked for, and keeps back
+ * what the watch wants kept back.
+ */
 final class WatchedTransport implements Transport {
 
   private final Transport real;
@@ -24,9 +32,21 @@ final class WatchedTransport implements Transport {
   /** The channels that the engine knows, by those of the real transport. */
   private final IdentityHashMap<Channel, Channel> channels = new IdentityHashMap<>();
 
+  /** Operations whose reports are kept back, and those of their reports that have come. */
+  private final Set<Long> withheld = new HashSet<>();
+
+  private final ArrayDeque<Report> kept = new ArrayDeque<>();
+  private int reportingsSeen;
+
+  private record Report(long id, @Nullable P2pException failure) {}
+
   WatchedTransport(Transport real, @Nullable Watch watch) {
     this.real = real;
     this.watch = watch;
+    if (watch != null) {
+      watch.wakeBy(real::wakeup);
+      reportingsSeen = watch.reportings();
+    }
   }
 
   @Override
@@ -37,13 +57,14 @@ final class WatchedTransport implements Transport {
         : new TransportCapabilities(
             all.refusal(),
             all.targetChecks(),
+            watch.isUncancellable() ? TransportCapabilities.Expiry.STAYS_IN_USE : all.expiry(),
             all.revokesOnClose(),
             Math.min(all.maxOperationBytes(), watch.maxOperationBytes()));
   }
 
   @Override
   public RegisteredMemory register(RegionName name, MemorySpan memory) {
-    RegisteredMemory registered = real.register(name, memory);
+    WatchedMemory registered = new WatchedMemory(real.register(name, memory));
     if (watch != null) {
       watch.sees(registered);
     }
@@ -58,8 +79,9 @@ final class WatchedTransport implements Transport {
   /** The engine has to meet its own channels in the reports. */
   @Override
   public boolean poll(CompletionBuffer into) {
+    boolean moved = reportKept(into);
     CompletionBuffer reports = new CompletionBuffer(into.remaining());
-    boolean moved = real.poll(reports);
+    moved |= real.poll(reports);
     for (CompletionBuffer.ChannelEvent event = reports.takeChannelEvent();
         event != null;
         event = reports.takeChannelEvent()) {
@@ -71,19 +93,49 @@ final class WatchedTransport implements Transport {
       }
     }
     for (int i = 0; i < reports.size(); i++) {
-      P2pException failure = reports.failure(i);
-      if (failure == null) {
-        into.done(reports.id(i));
+      Report report = new Report(reports.id(i), reports.failure(i));
+      if (withheld.contains(report.id())) {
+        kept.add(report);
       } else {
-        into.failed(reports.id(i), failure, reports.buffer(i));
+        report(report, into);
       }
     }
     return moved;
   }
 
+  private boolean reportKept(CompletionBuffer into) {
+    if (!mayReport()) {
+      return false;
+    }
+    while (!kept.isEmpty() && into.remaining() > 0) {
+      Report report = kept.remove();
+      withheld.remove(report.id());
+      report(report, into);
+    }
+    if (kept.isEmpty() && watch != null) {
+      reportingsSeen = watch.reportings();
+      withheld.clear();
+    }
+    return true;
+  }
+
+  private boolean mayReport() {
+    return watch != null && watch.reportings() != reportingsSeen;
+  }
+
+  private static void report(Report report, CompletionBuffer into) {
+    if (report.failure() == null) {
+      into.done(report.id());
+    } else {
+      into.failed(report.id(), report.failure());
+    }
+  }
+
   @Override
   public void block(long nanos) {
-    real.block(nanos);
+    if (!mayReport()) {
+      real.block(nanos);
+    }
   }
 
   @Override
@@ -95,6 +147,45 @@ final class WatchedTransport implements Transport {
   public void close() {
     real.close();
     channels.clear();
+  }
+
+  @Override
+  public void release() {
+    if (watch != null) {
+      watch.awaitRelease();
+    }
+    real.release();
+  }
+
+  private final class WatchedMemory implements RegisteredMemory {
+    private final RegisteredMemory memory;
+
+    WatchedMemory(RegisteredMemory memory) {
+      this.memory = memory;
+    }
+
+    @Override
+    public FifoDescriptor describe(long offset, long length) {
+      return memory.describe(offset, length);
+    }
+
+    @Override
+    public long localKey() {
+      return memory.localKey();
+    }
+
+    @Override
+    public void close() {
+      memory.close();
+    }
+
+    @Override
+    public void release() {
+      if (watch != null) {
+        watch.awaitRelease();
+      }
+      memory.release();
+    }
   }
 
   private final class WatchedPendingChannel implements PendingChannel {
@@ -132,11 +223,36 @@ final class WatchedTransport implements Transport {
 
     @Override
     public int post(OpBuffer operations, int first, int count) {
-      int taken = channel.post(operations, first, count);
+      int taken = channel.post(withRealMemory(operations, first, count), 0, count);
       for (int i = first; watch != null && i < first + taken; i++) {
         watch.sees(operations.length(i));
+        if (watch.isWithholding()) {
+          withheld.add(operations.id(i));
+        }
       }
       return taken;
+    }
+
+    /** The real transport has to meet its own memory in the slots. */
+    private static OpBuffer withRealMemory(OpBuffer operations, int first, int count) {
+      OpBuffer real = new OpBuffer(count);
+      byte[] descriptor = new byte[FifoDescriptor.BYTES];
+      ByteBuffer slots = operations.slots();
+      for (int i = 0; i < count; i++) {
+        int slot = (first + i) * OpBuffer.SLOT_BYTES;
+        slots.get(slot + OpBuffer.SLOT_BYTES - FifoDescriptor.BYTES, descriptor);
+        real.set(
+            i,
+            operations.opcode(first + i),
+            ((WatchedMemory) operations.memory(first + i)).memory,
+            slots.getLong(slot + 16),
+            operations.localOffset(first + i),
+            operations.length(first + i),
+            FifoDescriptor.decode(descriptor),
+            operations.remoteAddress(first + i));
+        real.setId(i, operations.id(first + i));
+      }
+      return real;
     }
 
     @Override

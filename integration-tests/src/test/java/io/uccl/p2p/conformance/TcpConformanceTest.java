@@ -15,6 +15,7 @@ class TcpConformanceTest extends TransportConformance {
     return new TransportCapabilities(
         TransportCapabilities.Refusal.PER_OPERATION,
         TransportCapabilities.TargetChecks.ALL,
+        TransportCapabilities.Expiry.CLOSES_CHANNEL,
         true,
         Long.MAX_VALUE);
   }

@@ -1,6 +1,5 @@
 package io.uccl.p2p.transport.tcp;
 
-import io.uccl.p2p.BufferState;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
@@ -423,8 +422,7 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
           id,
           new RemoteAccessException(
               TcpFrame.describeStatus(frameStatus),
-              detail().withRemedy(TcpFrame.remedyFor(frameStatus))),
-          BufferState.FREE);
+              detail().withRemedy(TcpFrame.remedyFor(frameStatus))));
     }
   }
 
@@ -588,7 +586,7 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
       if (operation.isActive()) {
         long id = operation.id;
         free(operation);
-        completions.failed(id, cause, BufferState.FREE);
+        completions.failed(id, cause);
         moved = true;
       }
     }

@@ -41,6 +41,7 @@ final class TcpTransport implements Transport {
       new TransportCapabilities(
           TransportCapabilities.Refusal.PER_OPERATION,
           TransportCapabilities.TargetChecks.ALL,
+          TransportCapabilities.Expiry.CLOSES_CHANNEL,
           true,
           Long.MAX_VALUE);
 

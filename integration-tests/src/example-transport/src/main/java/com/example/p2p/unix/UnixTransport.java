@@ -1,6 +1,5 @@
 package com.example.p2p.unix;
 
-import io.uccl.p2p.BufferState;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.P2pException;
@@ -51,6 +50,7 @@ final class UnixTransport implements Transport {
       new TransportCapabilities(
           TransportCapabilities.Refusal.PER_OPERATION,
           TransportCapabilities.TargetChecks.ALL,
+          TransportCapabilities.Expiry.CLOSES_CHANNEL,
           true,
           Long.MAX_VALUE);
 
@@ -330,8 +330,7 @@ final class UnixTransport implements Transport {
       if (report.failure() == null) {
         into.done(report.id());
       } else {
-        // A socket does not touch the memory of an operation that has ended.
-        into.failed(report.id(), report.failure(), BufferState.FREE);
+        into.failed(report.id(), report.failure());
       }
       activity++;
     }

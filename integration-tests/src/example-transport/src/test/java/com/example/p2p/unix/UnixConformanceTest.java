@@ -24,6 +24,7 @@ class UnixConformanceTest extends TransportConformance {
     return new TransportCapabilities(
         TransportCapabilities.Refusal.PER_OPERATION,
         TransportCapabilities.TargetChecks.ALL,
+        TransportCapabilities.Expiry.CLOSES_CHANNEL,
         true,
         Long.MAX_VALUE);
   }
