@@ -36,7 +36,7 @@ import org.jspecify.annotations.Nullable;
 final class ConnectionSetup {
 
   /** Answers that the peer has not read from which on it asks for too much: 2 MiB. */
-  private static final int MOST_ANSWERS = 64 << 10;
+  static final int MOST_ANSWERS = 64 << 10;
 
   private final DefaultP2pEngine engine;
   private final ControlLink link;
@@ -58,17 +58,18 @@ final class ConnectionSetup {
   private volatile int peerFeatures;
   private volatile @Nullable NotificationSender sender;
   private final RevokedRegions revoked = new RevokedRegions();
+  // Revocations that the owner has not looked at, and answers that the kernel has not taken.
+  private final AtomicInteger asked = new AtomicInteger();
   private final AtomicInteger answers = new AtomicInteger();
   private long delivered;
-
-  // -- the control thread's
-  private final NotificationPieces pieces = new NotificationPieces();
-  private boolean distrusted;
-
   private boolean linked;
   private boolean over;
   private boolean shared;
   private byte @Nullable [] heldParameters;
+
+  // -- the control thread's
+  private final NotificationPieces pieces = new NotificationPieces();
+  private boolean distrusted;
 
   /** For an incoming link. */
   ConnectionSetup(DefaultP2pEngine engine, ControlLink link) {
@@ -161,15 +162,24 @@ final class ConnectionSetup {
     }
   }
 
-  /** Whether the peer has read enough of what was answered so far. Any thread. */
-  boolean mayAnswer() {
-    return answers.get() < MOST_ANSWERS;
+  /**
+   * The control thread's: counts a revocation that {@link #revoked} is to look at; false if the
+   * peer has not read enough of the answers so far.
+   */
+  boolean mayAsk() {
+    return asked.incrementAndGet() + answers.get() <= MOST_ANSWERS;
   }
 
   /** The peer is about to close a region. */
   void revoked(int rid, long idx) {
+    asked.decrementAndGet();
     if (trailer == null || trailer.life() != (int) (idx >>> 32)) {
-      protocolError("it revokes a region that is not its own");
+      protocolError(
+          "it revoked region "
+              + Integer.toUnsignedString(rid)
+              + " of life "
+              + Integer.toHexString((int) (idx >>> 32))
+              + ", which is not its own");
       return;
     }
     DefaultConnection made = connection;
@@ -255,7 +265,8 @@ final class ConnectionSetup {
         shared = true;
         ConnectionSetup own = engine.shared(remote, ChannelRole.CONNECTOR);
         if (own != null && own.isUnderWay()) {
-          if (Integer.compareUnsigned(engine.life(), trailer.life()) < 0) {
+          // An attempt that has no socket yet may never get one, so it holds nobody back.
+          if (own.linked && Integer.compareUnsigned(engine.life(), trailer.life()) < 0) {
             own.heldBack.add(this);
             heldParameters = split.parameters();
             return;
@@ -352,7 +363,6 @@ final class ConnectionSetup {
     }
     abort(cause);
     results.forEach(each -> each.completeExceptionally(cause));
-    heldBack.forEach(ConnectionSetup::goOn);
   }
 
   /** The peer's attempt at the same takes the place of this one: its result is this one's too. */
@@ -385,7 +395,8 @@ final class ConnectionSetup {
 
   private HandshakeException anotherWasMade() {
     return new HandshakeException(
-        "both sides connected at the same moment, and another connection was made", detail());
+        "both sides connected at the same moment, and another connection was made",
+        detail().withRemedy("Use the connection that addPeer returns"));
   }
 
   /** Frees all that it has, and closes the link. */

@@ -356,7 +356,11 @@ final class ControlChannel implements AutoCloseable {
     if (key == serverKey) {
       accept();
     } else if (key.isValid() && key.attachment() instanceof Heartbeats.Watched watched) {
-      heartbeats.serve(watched, System.nanoTime());
+      try {
+        heartbeats.serve(watched, System.nanoTime());
+      } catch (RuntimeException | Error e) {
+        failed(watched.link, e);
+      }
     } else if (key.isValid()) {
       ControlLink link = (ControlLink) Objects.requireNonNull(key.attachment());
       try {
@@ -632,12 +636,13 @@ final class ControlChannel implements AutoCloseable {
   private final class WatchedLinks implements Heartbeats.Links {
     @Override
     public void sendHeartbeat(ControlLink link) {
-      try {
-        link.queueHeartbeat();
-        write(link);
-      } catch (Throwable t) {
-        failed(link, t);
-      }
+      link.queueHeartbeat();
+      write(link);
+    }
+
+    @Override
+    public void failed(ControlLink link, Throwable cause) {
+      ControlChannel.this.failed(link, cause);
     }
 
     @Override
@@ -675,6 +680,7 @@ final class ControlChannel implements AutoCloseable {
     withDeadline.remove(link);
     heartbeats.forget(link);
     closeQuietly(link.socket);
+    link.assembler.clear();
     if (acceptPaused && !closed) {
       resumeAccepting();
     }

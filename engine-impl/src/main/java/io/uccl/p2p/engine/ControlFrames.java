@@ -86,8 +86,14 @@ final class ControlFrames implements ControlChannel.Listener {
       case PIECE -> piece(whole, setup, link, payload);
       case ACK -> {
         NotificationSender sender = setup.sender();
-        if (sender == null || !sender.acknowledged(ControlCodec.ackCount(payload))) {
-          protocolError(whole, setup, "it acknowledged what was not sent");
+        long count = ControlCodec.ackCount(payload);
+        if (sender == null || !sender.acknowledged(count)) {
+          protocolError(
+              whole,
+              setup,
+              "it acknowledged "
+                  + Long.toUnsignedString(count)
+                  + " notifications, which is not what was sent");
         }
       }
       case REVOKE -> revoke(whole, setup, payload);
@@ -121,8 +127,13 @@ final class ControlFrames implements ControlChannel.Listener {
   private static void revoke(DefaultP2pEngine whole, ConnectionSetup setup, ByteBuffer payload) {
     if (!setup.peerHas(HandshakeTrailer.FEATURE_REVOKES)) {
       protocolError(whole, setup, "it revoked a region and announced no such thing");
-    } else if (!setup.mayAnswer()) {
-      protocolError(whole, setup, "it revokes regions and does not read the answers");
+    } else if (!setup.mayAsk()) {
+      protocolError(
+          whole,
+          setup,
+          "it revoked more than "
+              + ConnectionSetup.MOST_ANSWERS
+              + " regions and does not read the answers");
     } else {
       int rid = ControlCodec.regionRid(payload);
       long idx = ControlCodec.regionIdx(payload);
@@ -168,6 +179,7 @@ final class ControlFrames implements ControlChannel.Listener {
   public void onClosed(ControlLink link, @Nullable IOException cause) {
     ConnectionSetup setup = setup(link);
     DefaultP2pEngine whole = engine.join();
+    setup.pieces().clear();
     whole.inboxBudget().closed(link);
     run(whole, setup, () -> setup.linkClosed(cause));
   }

@@ -171,9 +171,9 @@ final class DefaultConnection implements Connection {
 
   /** Holds a notification back until a batch has ended. */
   void hold(OperationBatch batch, byte[] encoded) {
-    notifications.hold(encoded);
+    NotificationSender.Held held = notifications.hold(encoded);
     // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
-    loop().run(() -> batch.sendAfter(encoded));
+    loop().run(() -> batch.sendAfter(held));
   }
 
   private boolean hasRoomFor(Notification notification) {
@@ -290,7 +290,7 @@ final class DefaultConnection implements Connection {
   }
 
   /** The transfer that a notification waited for has ended: it is sent if that ended well. */
-  void follow(byte[] notification, boolean endedWell) {
+  void follow(NotificationSender.Held notification, boolean endedWell) {
     if (endedWell) {
       notifications.sendHeld(notification);
     } else {
@@ -468,7 +468,15 @@ final class DefaultConnection implements Connection {
       failUnposted(batch, cause);
       batch = following;
     }
-    channel.close();
+    try {
+      channel.close();
+    } finally {
+      // A transport that is broken may throw once more.
+      tellEnd(cause);
+    }
+  }
+
+  private void tellEnd(P2pException cause) {
     link.close();
     notifications.end();
     engine.gone(this);
@@ -512,7 +520,7 @@ final class DefaultConnection implements Connection {
       }
       batch = following;
     }
-    if (inFlight > 0) {
+    if (inFlight > 0 || cursor != null) {
       checkProgress(now);
     }
   }
@@ -525,9 +533,10 @@ final class DefaultConnection implements Connection {
     for (OperationBatch batch = firstLive; batch != null && !closed; ) {
       OperationBatch following = batch.nextLive;
       // A deadline of its own stands in place of this one. What is queued waits for what is in
-      // flight, which has a deadline; unless that has passed and changed nothing.
+      // flight, which has a deadline; unless that has passed and changed nothing, or the network
+      // takes nothing though nothing is in flight.
       if (!batch.isBounded()
-          && (batch.outstanding() > 0 || late > 0)
+          && (batch.outstanding() > 0 || late > 0 || inFlight == 0)
           && batch.isStalled(now, progressTime, engine.stallNanos())) {
         expire(
             batch,

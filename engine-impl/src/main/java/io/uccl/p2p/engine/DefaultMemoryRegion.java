@@ -154,7 +154,9 @@ final class DefaultMemoryRegion implements MemoryRegion {
 
   void checkOpen() {
     if (closed) {
-      throw new ResourceClosedException("region " + name.rid() + " is closed", FailureDetail.NONE);
+      throw new ResourceClosedException(
+          "region " + name.rid() + " is closed",
+          FailureDetail.remedy("Register its memory again, and advertise the new region"));
     }
   }
 

@@ -144,10 +144,11 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     LocalAddress local = LocalAddress.choose(environment);
     int window = EngineSettings.maxInflightOperations(environment, provider);
     ControlFrames frames = new ControlFrames(provider.handshakeMagic(), selection.magics());
-    Transport transport = provider.open(new TransportContext(environment, local.address(), window));
     Reaper reaper = new Reaper("p2p-reaper-" + provider.name());
+    Transport transport = null;
     ControlChannel control = null;
     try {
+      transport = provider.open(new TransportContext(environment, local.address(), window));
       control =
           ControlChannel.open(local.address(), EngineSettings.CONTROL_PORT.in(environment), frames);
       DefaultP2pEngine engine =
@@ -160,14 +161,20 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       frames.abandon();
       closeQuietly(control);
       closeQuietly(transport);
-      reap(reaper, provider.name(), transport::release, System.nanoTime() + Reaper.PATIENCE_NANOS);
+      Runnable release = transport == null ? () -> {} : transport::release;
+      reap(reaper, provider.name(), release, System.nanoTime() + Reaper.PATIENCE_NANOS);
       throw e;
     }
   }
 
   /** Has the transport release what its close left, as the last thing that the reaper does. */
   private static boolean reap(Reaper reaper, String transport, Runnable release, long deadline) {
-    boolean released = Reaper.await(reaper.run("release of " + transport, release), deadline);
+    boolean released = false;
+    try {
+      released = Reaper.await(reaper.run("release of " + transport, release), deadline);
+    } catch (RuntimeException | Error e) {
+      LOG.error("the release of {} could not be handed to the reaper", transport, e);
+    }
     reaper.close();
     if (!released) {
       LOG.warn(

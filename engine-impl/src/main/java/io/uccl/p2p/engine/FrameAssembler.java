@@ -102,6 +102,14 @@ final class FrameAssembler {
     return prefixBytes > 0 || length > 0;
   }
 
+  /** Forgets what is there of an unfinished frame: its stream has ended. */
+  void clear() {
+    prefixBytes = 0;
+    length = 0;
+    filled = 0;
+    body = NOTHING;
+  }
+
   /** What is there of an unfinished frame, in words. */
   String progress() {
     return length > 0

@@ -8,6 +8,7 @@ import java.net.InetSocketAddress;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
+import java.nio.channels.UnsupportedAddressTypeException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -42,6 +43,9 @@ final class Heartbeats {
     /** A link's peer is to hear from this side, if it does not anyway. */
     void sendHeartbeat(ControlLink link);
 
+    /** Something about a link failed in a way that is not foreseen: it is to end. */
+    void failed(ControlLink link, Throwable cause);
+
     /** The state of a link's peer is another; never LOST. */
     void onPeerState(ControlLink link, PeerState state);
 
@@ -69,7 +73,7 @@ final class Heartbeats {
 
   /** A link whose peer is watched, and the probe that is under way. */
   static final class Watched {
-    private final ControlLink link;
+    final ControlLink link;
     private final InetSocketAddress control;
     private final PeerWatch watch;
     private PeerState told = PeerState.CONNECTED;
@@ -152,10 +156,14 @@ final class Heartbeats {
     }
     for (int i = watched.size() - 1; i >= 0; i--) {
       Watched one = watched.get(i);
-      if (one.probe != null && now - one.probeDeadline >= 0) {
-        probed(one, PeerWatch.Probe.UNANSWERED, now);
-      } else if (tick) {
-        tick(one, now);
+      try {
+        if (one.probe != null && now - one.probeDeadline >= 0) {
+          probed(one, PeerWatch.Probe.UNANSWERED, now);
+        } else if (tick) {
+          tick(one, now);
+        }
+      } catch (RuntimeException | Error e) {
+        links.failed(one.link, e);
       }
     }
   }
@@ -165,6 +173,10 @@ final class Heartbeats {
       return;
     }
     links.sendHeartbeat(one.link);
+    if (one.link.watched != one) {
+      // The link ended by that.
+      return;
+    }
     boolean probe = one.watch.tick(now, one.link.isReadingPaused());
     tell(one);
     if (probe) {
@@ -208,6 +220,9 @@ final class Heartbeats {
       }
     } catch (IOException e) {
       probeFailed(one, e, now);
+    } catch (UnsupportedAddressTypeException e) {
+      // The peer says that it listens on an address of a kind that this machine does not have.
+      notProbed(one, e);
     }
   }
 
@@ -230,8 +245,8 @@ final class Heartbeats {
     }
   }
 
-  private void notProbed(Watched one, IOException e) {
-    log.debug("{} cannot be probed now: {}", one.link, e.getMessage());
+  private void notProbed(Watched one, Exception e) {
+    log.debug("{} cannot be probed now: {}", one.link, e.toString());
     endProbe(one);
     one.watch.notProbed();
   }

@@ -23,6 +23,16 @@ final class LateOperations {
     }
   }
 
+  /** Whether any of them uses a region. */
+  boolean use(DefaultMemoryRegion region) {
+    for (OperationBatch batch : batches) {
+      if (batch.uses(region)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Adds those that use a region. */
   void collect(RegionUses uses) {
     batches.forEach(batch -> batch.collect(uses));

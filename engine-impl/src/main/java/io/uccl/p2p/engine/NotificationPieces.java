@@ -80,6 +80,12 @@ final class NotificationPieces {
     return ControlCodec.decodeNotification(whole);
   }
 
+  /** Forgets what has come of a notification: its link has ended. */
+  void clear() {
+    body = NOTHING;
+    filled = 0;
+  }
+
   private void makeRoomFor(int count) {
     int needed = filled + count;
     if (needed > body.length) {

@@ -57,14 +57,16 @@ final class NotificationSender {
    * @return false if the link has ended
    */
   boolean send(byte[] encoded) {
-    List<byte[]> frames = acknowledged ? NotificationPieces.cut(encoded) : List.of(encoded);
+    return send(frames(encoded), cost(encoded));
+  }
+
+  private boolean send(List<byte[]> frames, long cost) {
     lock.lock();
     try {
       // Under the lock, so that the order of costs is that of the frames.
       if (!link.sendNotification(frames, acknowledged ? () -> {} : this::taken)) {
         return false;
       }
-      long cost = cost(encoded);
       sent++;
       costs.add(cost);
       unconfirmedBytes += cost;
@@ -74,31 +76,48 @@ final class NotificationSender {
     }
   }
 
+  /** A notification that is held back, cut and counted; what sends it has no time for that. */
+  static final class Held {
+    private final List<byte[]> frames;
+    private final long cost;
+
+    private Held(List<byte[]> frames, long cost) {
+      this.frames = frames;
+      this.cost = cost;
+    }
+  }
+
   /** Counts a notification that {@link #sendHeld} or {@link #dropHeld} takes up later. */
-  void hold(byte[] encoded) {
+  Held hold(byte[] encoded) {
+    Held held = new Held(frames(encoded), cost(encoded));
     lock.lock();
     try {
-      heldBytes += cost(encoded);
+      heldBytes += held.cost;
+      return held;
     } finally {
       lock.unlock();
     }
   }
 
   /** Queues a notification that was held back; drops it if the link has ended. */
-  void sendHeld(byte[] encoded) {
+  void sendHeld(Held held) {
     // In this order, so that it counts all the time.
-    send(encoded);
-    dropHeld(encoded);
+    send(held.frames, held.cost);
+    dropHeld(held);
   }
 
   /** Forgets a notification that was held back. */
-  void dropHeld(byte[] encoded) {
+  void dropHeld(Held held) {
     lock.lock();
     try {
-      heldBytes -= cost(encoded);
+      heldBytes -= held.cost;
     } finally {
       lock.unlock();
     }
+  }
+
+  private List<byte[]> frames(byte[] encoded) {
+    return acknowledged ? NotificationPieces.cut(encoded) : List.of(encoded);
   }
 
   private static long cost(byte[] encoded) {

@@ -25,6 +25,9 @@ import org.jspecify.annotations.Nullable;
  * <p>The caller fills it and, by posting, hands it to the owner of the transport; the owner posts,
  * counts completions and hands it back by setting the status. So no field needs a lock: those of
  * the caller are written while it is not in flight, those of the owner while it is.
+ *
+ * <p>A batch that was given up has ended for the caller, and is the owner's all the same until the
+ * last late report: {@code inUse}, which the owner clears last, keeps the caller from changing it.
  */
 final class OperationBatch extends Submission implements TransferBatch, ProgressLoop.Awaited {
 
@@ -56,7 +59,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   @Nullable OperationBatch previousLive;
   @Nullable OperationBatch nextLive;
 
-  private @Nullable List<byte[]> after;
+  private @Nullable List<NotificationSender.Held> after;
   private boolean live;
   private boolean endedWell;
 
@@ -445,19 +448,34 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   void failClosedRegion(int index) {
     P2pException failure =
         new ResourceClosedException(
-            regions[index] + " was closed before the operation was posted", FailureDetail.NONE);
+            regions[index] + " was closed before the operation was posted",
+            FailureDetail.remedy("Close a region after the last transfer that uses it was posted"));
     Arrays.fill(results, 0, size, FAILED);
     next = size;
     note(index, failure);
   }
 
-  /** Adds the operations that use a region: those to come, and those that the transport has. */
+  /** Whether an operation uses a region: one to come, or one that the transport has. */
+  boolean uses(DefaultMemoryRegion region) {
+    for (int i = 0; i < size; i++) {
+      if (uses(region, i)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Adds the operations that use a region. */
   void collect(RegionUses uses) {
     for (int i = 0; i < size; i++) {
-      if (regions[i] == uses.region() && (results[i] == PENDING || parts[i] > 0)) {
+      if (uses(uses.region(), i)) {
         uses.add(this, i);
       }
     }
+  }
+
+  private boolean uses(DefaultMemoryRegion region, int index) {
+    return regions[index] == region && (results[index] == PENDING || parts[index] > 0);
   }
 
   /**
@@ -474,16 +492,16 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
         + (isLate() ? " (given up)" : "");
   }
 
-  /** Sends a frame when it has ended well, which may be now. */
-  void sendAfter(byte[] frame) {
+  /** Sends a notification when it has ended well, which may be now. */
+  void sendAfter(NotificationSender.Held notification) {
     // Not by the status: the caller may have cleared or posted the batch again in the meantime.
     if (live) {
       if (after == null) {
         after = new ArrayList<>();
       }
-      after.add(frame);
+      after.add(notification);
     } else {
-      connection.follow(frame, endedWell);
+      connection.follow(notification, endedWell);
     }
   }
 
@@ -495,8 +513,8 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   /** Hands it back to the caller. */
   void finish() {
     if (after != null) {
-      for (byte[] frame : after) {
-        connection.follow(frame, cause == null);
+      for (NotificationSender.Held notification : after) {
+        connection.follow(notification, cause == null);
       }
       after = null;
     }

@@ -12,7 +12,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Runs what may take long when things are closed, one after the other, on a thread of its own: what
  * a transport releases, and giving memory back after that. So neither the owner of the transport
- * nor a close has to wait for it. The thread exists only while there is something to run.
+ * nor a close has to wait for it. The thread exists from the beginning: what is to be given back
+ * must not depend on whether one more thread can be started then.
  *
  * <p>Any thread may call every method.
  */
@@ -30,7 +31,7 @@ final class Reaper implements AutoCloseable {
         new ThreadPoolExecutor(
             1,
             1,
-            1,
+            0,
             TimeUnit.SECONDS,
             new LinkedBlockingQueue<>(),
             task -> {
@@ -38,7 +39,7 @@ final class Reaper implements AutoCloseable {
               thread.setDaemon(true);
               return thread;
             });
-    executor.allowCoreThreadTimeOut(true);
+    executor.prestartCoreThread();
   }
 
   /**

@@ -69,6 +69,8 @@ final class RegionCloser {
     region.lockForClosing();
     try {
       if (region.isClosed()) {
+        // Closed with its engine, perhaps, while the network still has the caller's memory.
+        loop.call(() -> refuseIfUsed(region));
         return;
       }
       Revocation revocation = loop.call(() -> revoke(region));
@@ -95,7 +97,7 @@ final class RegionCloser {
     return revocation;
   }
 
-  private void refuseIfUsed(DefaultMemoryRegion region) {
+  private boolean refuseIfUsed(DefaultMemoryRegion region) {
     RegionUses uses = new RegionUses(region);
     connections.forEach(connection -> connection.collect(uses));
     if (!region.isAllocated()) {
@@ -110,6 +112,7 @@ final class RegionCloser {
                   "Wait until the buffer of each transfer is FREE; those in flight also end when"
                       + " their connection is closed"));
     }
+    return true;
   }
 
   /** A peer has drained a region; one that was closed in the meantime does not matter any more. */
@@ -130,6 +133,7 @@ final class RegionCloser {
     revocations.remove(revocation);
     if (!regions.contains(region)) {
       // The engine was closed in the meantime.
+      refuseIfUsed(region);
       return NOTHING;
     }
     region.deregister();
@@ -152,9 +156,7 @@ final class RegionCloser {
   }
 
   private boolean isUsedByLate(DefaultMemoryRegion region) {
-    RegionUses uses = new RegionUses(region);
-    late.collect(uses);
-    return !uses.isEmpty();
+    return late.use(region);
   }
 
   private CompletableFuture<Void> release(DefaultMemoryRegion region) {

@@ -117,32 +117,7 @@ class HeartbeatsTest {
     }
     BlockingQueue<String> told = new LinkedBlockingQueue<>();
     ControlChannel.Listener listener =
-        new ControlChannel.Listener() {
-          @Override
-          public void onConnected(ControlLink link) {
-            link.watch(new InetSocketAddress(loopback, full.getLocalPort()));
-          }
-
-          @Override
-          public void onAccepted(ControlLink link) {
-            throw new AssertionError("nobody connects");
-          }
-
-          @Override
-          public void onFrame(ControlLink link, ByteBuffer payload) {
-            throw new AssertionError("nobody sends");
-          }
-
-          @Override
-          public void onPeerState(ControlLink link, PeerState state) {
-            told.add(state.name());
-          }
-
-          @Override
-          public void onClosed(ControlLink link, IOException cause) {
-            told.add(cause == null ? "closed" : cause.getMessage());
-          }
-        };
+        watching(new InetSocketAddress(loopback, full.getLocalPort()), told);
     ServerSocket silent = closing(new ServerSocket(0, 1, loopback));
     ControlChannel channel = closing(ControlChannel.open(loopback, 0, listener));
     long start = System.nanoTime();
@@ -151,6 +126,52 @@ class HeartbeatsTest {
         .contains("nothing has come for", "does not answer at 127.0.0.1");
     assertThat(System.nanoTime() - start)
         .isGreaterThanOrEqualTo(PeerWatch.SILENCE_NANOS + PeerWatch.PROBE_NANOS);
+  }
+
+  /** Watches each outgoing link, and says what is told of it. */
+  private static ControlChannel.Listener watching(
+      InetSocketAddress control, BlockingQueue<String> told) {
+    return new ControlChannel.Listener() {
+      @Override
+      public void onConnected(ControlLink link) {
+        link.watch(control);
+      }
+
+      @Override
+      public void onAccepted(ControlLink link) {
+        throw new AssertionError("nobody connects");
+      }
+
+      @Override
+      public void onFrame(ControlLink link, ByteBuffer payload) {
+        throw new AssertionError("nobody sends");
+      }
+
+      @Override
+      public void onPeerState(ControlLink link, PeerState state) {
+        told.add(state.name());
+      }
+
+      @Override
+      public void onClosed(ControlLink link, IOException cause) {
+        told.add(cause == null ? "closed" : cause.getMessage());
+      }
+    };
+  }
+
+  @Test
+  void aPeerThatCannotEvenBeAskedCostsItsLinkOnly() throws Exception {
+    InetAddress loopback = InetAddress.getLoopbackAddress();
+    BlockingQueue<String> told = new LinkedBlockingQueue<>();
+    ServerSocket silent = closing(new ServerSocket(0, 2, loopback));
+    ControlChannel channel =
+        closing(
+            ControlChannel.open(
+                loopback, 0, watching(InetSocketAddress.createUnresolved("nobody", 1), told)));
+    for (int i = 0; i < 2; i++) {
+      channel.connect(new InetSocketAddress(loopback, silent.getLocalPort()));
+      assertThat(told.poll(30, TimeUnit.SECONDS)).contains("UnresolvedAddressException");
+    }
   }
 
   @Test

@@ -38,6 +38,9 @@ final class HeldTransport implements TransportProvider, Transport {
   /** What was closed and released, in order. */
   final Queue<String> events = new ConcurrentLinkedQueue<>();
 
+  /** Whether it takes no operations. */
+  volatile boolean full;
+
   /** What the release of a region does. */
   volatile Runnable onRelease = () -> {};
 
@@ -184,10 +187,11 @@ final class HeldTransport implements TransportProvider, Transport {
 
     @Override
     public int post(OpBuffer operations, int first, int count) {
-      for (int i = first; i < first + count; i++) {
+      int room = full ? 0 : count;
+      for (int i = first; i < first + room; i++) {
         taken.add(operations.id(i));
       }
-      return count;
+      return room;
     }
 
     @Override

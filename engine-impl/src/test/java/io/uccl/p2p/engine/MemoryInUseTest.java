@@ -23,6 +23,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
@@ -271,6 +272,44 @@ class MemoryInUseTest {
     assertThat(late.buffer()).isEqualTo(BufferState.FREE);
     assertThat(view.get(0)).as("given back").isZero();
     second.close();
+  }
+
+  @Test
+  void theCallersMemoryIsInUseAlsoWhenItsEngineWasClosed() throws Exception {
+    DefaultP2pEngine engine = engine(config(), network);
+    Connection connection = connection(engine);
+    MemoryRegion local = region(engine);
+    TransferBatch late = expired(connection, local, 1);
+    CountDownLatch go = new CountDownLatch(1);
+    network.onRelease = () -> awaitUninterrupted(go);
+    engine.close();
+    assertThat(late.buffer()).isEqualTo(BufferState.IN_USE);
+    assertThatThrownBy(local::close)
+        .isInstanceOf(RegionInUseException.class)
+        .hasMessageContaining("write of 64 bytes at offset 0");
+    go.countDown();
+    untilFree(late);
+    local.close();
+  }
+
+  private static void awaitUninterrupted(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
+  void whatTheNetworkDoesNotTakeEndsWhenNothingMoves() throws InterruptedException {
+    DefaultP2pEngine engine = engine(config().withStallDeadline(Duration.ofMillis(200)), network);
+    Connection connection = connection(engine);
+    network.full = true;
+    Transfer queued = connection.write(region(engine), 0, remote(), 0, 64);
+    assertThatThrownBy(queued::await)
+        .isInstanceOf(DeadlineExceededException.class)
+        .hasMessageContaining("no progress for 200 ms");
+    assertThat(queued.buffer()).isEqualTo(BufferState.FREE);
   }
 
   @Test

@@ -104,6 +104,17 @@ class NotificationFlowTest {
   }
 
   @Test
+  void whatHasComeOfANotificationIsForgottenWithItsLink() throws Exception {
+    DefaultConnection connection = (DefaultConnection) peer(HandshakeTrailer.FEATURE_PIECES);
+    NotificationPieces pieces = connection.setup().pieces();
+    FakePeer.writeFrame(control, ControlCodec.encodePiece(LONG, 0, 1000));
+    until("a piece has come", pieces::isUnderWay);
+    control.close();
+    assertThat(ends.poll(30, TimeUnit.SECONDS)).isNotNull();
+    until("it is forgotten", () -> !pieces.isUnderWay());
+  }
+
+  @Test
   void flushIsInterruptible() throws Exception {
     Connection connection = peer(HandshakeTrailer.FEATURE_PIECES);
     connection.sendNotification(note(1, 10));
@@ -208,7 +219,7 @@ class NotificationFlowTest {
         new Hostile(
             able,
             s -> FakePeer.writeFrame(s, ControlCodec.encodeAck(1)),
-            "acknowledged what was not sent"));
+            "it acknowledged 1 notifications, which is not what was sent"));
     return all;
   }
 

@@ -95,11 +95,10 @@ class ReaperTest {
   }
 
   @Test
-  void itsThreadEndsWhenThereIsNothingToDo() {
-    CompletableFuture<Void> work = reaper.run("work", () -> {});
-    assertThat(Reaper.await(work, soon())).isTrue();
+  void itsThreadIsThereFromTheBeginningAndEndsWithIt() {
+    assertThat(Leftovers.threads()).contains(NAME);
+    reaper.close();
     until("no thread", () -> !Leftovers.threads().contains(NAME));
-    assertThat(Reaper.await(reaper.run("more work", () -> {}), soon())).isTrue();
   }
 
   private static void awaitUninterrupted(CountDownLatch latch) {

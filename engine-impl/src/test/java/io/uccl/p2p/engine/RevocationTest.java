@@ -274,7 +274,7 @@ class RevocationTest {
     plain.say(ControlCodec.encodeRevoke(1, (long) (FakePeer.LIFE + 1) << 32 | 1));
     assertThat(ends.poll(30, TimeUnit.SECONDS))
         .isInstanceOf(HandshakeException.class)
-        .hasMessageContaining("a region that is not its own");
+        .hasMessageContaining("it revoked region 1 of life 4e, which is not its own");
   }
 
   @Test
