@@ -39,6 +39,9 @@ class ConnectionSetupTest {
 
   private static final Duration WAIT = Duration.ofSeconds(30);
 
+  /** One more than a stranger may send. */
+  private static final byte[] EMPTY_FRAMES = new byte[4 * (FrameAssembler.MOST_EMPTY_FRAMES + 1)];
+
   private DefaultP2pEngine engine;
   private FakePeer peer;
 
@@ -106,6 +109,12 @@ class ConnectionSetupTest {
                     .write("HTTP/1.1 400 Bad Request\r\n\r\n".getBytes(StandardCharsets.US_ASCII)),
             unreachable,
             "speaks another protocol"));
+    all.put(
+        "sends zeros",
+        new Answer(
+            (p, s) -> s.getOutputStream().write(EMPTY_FRAMES),
+            unreachable,
+            "sends empty frames and no handshake"));
     all.put(
         "another transport",
         frame((p, h) -> changed(h, 0, 0x50495843), handshake, "a handshake of transport tcp"));
@@ -277,6 +286,17 @@ class ConnectionSetupTest {
   }
 
   @Test
+  void emptyFramesAfterTheHandshakeAreSkipped() throws IOException, InterruptedException {
+    Socket control = peer.connect(engine.metadata());
+    FakePeer.writeFrame(control, peer.handshake());
+    control.getOutputStream().write(EMPTY_FRAMES);
+    peer.connectData(FakePeer.readFrame(control));
+    FakePeer.writeFrame(control, ControlCodec.encodeReady());
+    assertThat(engine.accept(WAIT)).isNotNull();
+    control.close();
+  }
+
+  @Test
   void readyTwiceEndsTheConnection() throws IOException, InterruptedException {
     Socket control = peer.connect(engine.metadata());
     FakePeer.writeFrame(control, peer.handshake());
@@ -293,6 +313,7 @@ class ConnectionSetupTest {
   private static Map<String, Attempt> attempts() {
     Map<String, Attempt> all = new LinkedHashMap<>();
     all.put("closes at once", new Attempt((p, s) -> s.close(), ""));
+    all.put("sends zeros", new Attempt((p, s) -> s.getOutputStream().write(EMPTY_FRAMES), ""));
     all.put("ready first", new Attempt(send(p -> ControlCodec.encodeReady()), ""));
     all.put(
         "another version", new Attempt(send(p -> changed(p.handshake(), 4, 3)), "has version 3"));
