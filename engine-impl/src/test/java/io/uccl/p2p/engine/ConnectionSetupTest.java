@@ -3,7 +3,9 @@ package io.uccl.p2p.engine;
 import static io.uccl.p2p.engine.Leftovers.until;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import com.sun.management.UnixOperatingSystemMXBean;
 import io.uccl.p2p.Connection;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.HandshakeException;
@@ -12,14 +14,17 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerUnreachableException;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.lang.reflect.Field;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
@@ -71,6 +76,7 @@ class ConnectionSetupTest {
             () -> {
               Object transport = field(engine, "transport");
               return ((Collection<?>) field(engine, "setups")).isEmpty()
+                  && ((IncomingSetups) field(engine, "incoming")).size() == 0
                   && ((Map<?, ?>) field(engine, "byChannel")).isEmpty()
                   && ((Collection<?>) field(engine, "connections")).isEmpty()
                   && ((Collection<?>) field(transport, "channels")).isEmpty()
@@ -389,6 +395,41 @@ class ConnectionSetupTest {
     }
     until("empty books", () -> booksAreEmpty(engine));
     assertThat(engine.accept(Duration.ZERO)).isNull();
+  }
+
+  @Test
+  void ofTooManyWithoutAHandshakeTheOldestAreEndedAndAnHonestPeerConnects() throws Exception {
+    int ended = 75;
+    int count = IncomingSetups.MOST + ended;
+    // Both ends of each are in this process.
+    assumeTrue(
+        descriptorLimit() > 2L * count + 500, "the process may not open so many descriptors");
+    List<Socket> silent = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      silent.add(peer.connect(engine.metadata()));
+    }
+    for (Socket oldest : silent.subList(0, ended)) {
+      assertThat(oldest.getInputStream().read()).as("ended by the engine").isEqualTo(-1);
+    }
+    assertThat(unfinished()).isEqualTo(IncomingSetups.MOST);
+
+    Socket control = peer.connect(engine.metadata());
+    FakePeer.writeFrame(control, peer.handshake());
+    peer.connectData(FakePeer.readFrame(control));
+    FakePeer.writeFrame(control, ControlCodec.encodeReady());
+    assertThat(engine.accept(WAIT)).isNotNull();
+    assertThat(silent.get(ended).getInputStream().read()).as("made room for it").isEqualTo(-1);
+    assertThat(unfinished()).as("a connection is not counted").isEqualTo(IncomingSetups.MOST - 1);
+    peer.close();
+  }
+
+  private int unfinished() {
+    return engine.loop().<Integer>call(() -> ((IncomingSetups) field(engine, "incoming")).size());
+  }
+
+  private static long descriptorLimit() {
+    return ((UnixOperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())
+        .getMaxFileDescriptorCount();
   }
 
   @Test
