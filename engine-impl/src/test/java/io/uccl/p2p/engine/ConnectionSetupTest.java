@@ -3,6 +3,7 @@ package io.uccl.p2p.engine;
 import static io.uccl.p2p.engine.Leftovers.until;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.sun.management.UnixOperatingSystemMXBean;
@@ -395,6 +396,28 @@ class ConnectionSetupTest {
     }
     until("empty books", () -> booksAreEmpty(engine));
     assertThat(engine.accept(Duration.ZERO)).isNull();
+  }
+
+  @Test
+  void whoDoesNotFinishItsHandshakeIsEndedAfterTenSeconds() throws IOException {
+    boolean secondPass =
+        System.getProperty("p2p.pass", "").equals("25") && System.getProperty("p2p.jdk25") != null;
+    assumeFalse(secondPass, "the first pass has waited the ten seconds");
+    long start = System.nanoTime();
+    Socket silent = peer.connect(engine.metadata());
+    Socket slow = peer.connect(engine.metadata());
+    slow.getOutputStream().write(new byte[] {0, 0, 0, 100, 1});
+    Socket halfway = peer.connect(engine.metadata());
+    FakePeer.writeFrame(halfway, peer.handshake());
+    FakePeer.readFrame(halfway);
+
+    assertThat(silent.getInputStream().read()).as("ended by the engine").isEqualTo(-1);
+    assertThat(System.nanoTime() - start).isGreaterThan(TimeUnit.SECONDS.toNanos(10));
+    assertThat(slow.getInputStream().read()).as("ended by the engine").isEqualTo(-1);
+    byte[] refused = FakePeer.readFrame(halfway);
+    assertThat(ControlCodec.decodeRefused(ByteBuffer.wrap(refused)))
+        .contains("did not finish its handshake in time");
+    assertThat(halfway.getInputStream().read()).as("ended by the engine").isEqualTo(-1);
   }
 
   @Test
