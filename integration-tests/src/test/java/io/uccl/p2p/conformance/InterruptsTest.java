@@ -38,7 +38,7 @@ class InterruptsTest {
 
   private static final int SMALL = 4096;
 
-  /** Waits that end before the interrupt comes do not count, but they must not be the most. */
+  /** Waits that end before their interrupt comes do not count; after so many the test gives up. */
   private static final int MOST_WAITS = 10 * INTERRUPTS;
 
   private static final int FLAGGED_WAITS = 10 * INTERRUPTS;
@@ -68,8 +68,11 @@ class InterruptsTest {
   @AfterEach
   void close() {
     pool.shutdownNow();
-    session.close();
-    process.close();
+    try {
+      session.close();
+    } finally {
+      process.close();
+    }
   }
 
   @Test
