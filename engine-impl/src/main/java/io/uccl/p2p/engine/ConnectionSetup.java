@@ -344,6 +344,12 @@ final class ConnectionSetup {
     }
   }
 
+  /** Ends it at once: its socket does not wait until the peer has read what was sent. */
+  void cut(P2pException cause) {
+    fail(cause);
+    link.close();
+  }
+
   /** Ends it, or the connection that it became. The first cause stays. */
   void fail(P2pException cause) {
     if (over) {

@@ -102,7 +102,7 @@ final class ControlFrames implements ControlChannel.Listener {
         String reason = ControlCodec.decodeRefused(payload);
         run(whole, setup, () -> setup.refused(reason));
       }
-      case HANDSHAKE, UNKNOWN -> handshake(whole, setup, payload);
+      case HANDSHAKE, UNKNOWN -> handshake(whole, setup, link, payload);
     }
   }
 
@@ -201,9 +201,11 @@ final class ControlFrames implements ControlChannel.Listener {
             });
   }
 
-  private void handshake(DefaultP2pEngine whole, ConnectionSetup setup, ByteBuffer payload) {
+  private void handshake(
+      DefaultP2pEngine whole, ConnectionSetup setup, ControlLink link, ByteBuffer payload) {
     try {
       Handshake handshake = Handshake.decode(payload, magic, transports);
+      link.shookHands();
       setup.announced(handshake);
       run(whole, setup, () -> setup.handshake(handshake));
     } catch (HandshakeException e) {

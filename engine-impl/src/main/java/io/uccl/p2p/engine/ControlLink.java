@@ -220,6 +220,11 @@ final class ControlLink {
     return (outgoing ? "link to " : "link from ") + remote;
   }
 
+  /** The peer has sent a handshake, so it speaks this protocol. On the control thread only. */
+  void shookHands() {
+    assembler.allowEmptyFrames();
+  }
+
   // -- for the control channel
 
   /** True if it was not yet on the list of links that need attention. */

@@ -4,7 +4,6 @@ import io.uccl.p2p.Connection;
 import io.uccl.p2p.EndpointMetadata;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.FailureDetail;
-import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pEngine;
@@ -69,9 +68,6 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   /** How late a deadline may be noticed. */
   private static final long TICK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
-  /** How long a peer that connects may take, as the reference has it. */
-  private static final long HANDSHAKE_NANOS = TimeUnit.SECONDS.toNanos(10);
-
   private static final int DRIVES_PER_CLOCK = 64;
 
   private final EngineConfig config;
@@ -100,6 +96,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final RegionRegistry regions = new RegionRegistry();
   private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
   private final List<ConnectionSetup> setups = new ArrayList<>();
+  private final IncomingSetups incoming = new IncomingSetups();
   private final List<DefaultConnection> connections = new ArrayList<>();
   private final LateOperations late = new LateOperations();
   private final ArrayDeque<DefaultConnection> postable = new ArrayDeque<>();
@@ -624,6 +621,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   /** The control link of an incoming connection is there. */
   void incoming(ConnectionSetup setup) {
     setups.add(setup);
+    incoming.add(setup);
     if (ended != null) {
       setup.fail(ended);
     }
@@ -634,6 +632,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   }
 
   void established(DefaultConnection connection, ChannelRole role) {
+    incoming.remove(connection.setup());
     connections.add(connection);
     if (role == ChannelRole.ACCEPTOR) {
       if (passive) {
@@ -646,6 +645,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   void forget(ConnectionSetup setup, @Nullable Channel channel) {
     setups.remove(setup);
+    incoming.remove(setup);
     if (channel != null) {
       byChannel.remove(channel);
     }
@@ -737,28 +737,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     for (int i = connections.size() - 1; i >= 0; i--) {
       connections.get(i).checkDeadlines(now);
     }
-    if (!setups.isEmpty()) {
-      expireSetups(now);
-    }
-  }
-
-  private void expireSetups(long now) {
-    List<ConnectionSetup> late = null;
-    // By index, as in hasDeadlines: this runs a hundred times a second.
-    for (int i = 0; i < setups.size(); i++) {
-      ConnectionSetup setup = setups.get(i);
-      if (setup.isUnderWay() && setup.isIncoming() && now - setup.since() > HANDSHAKE_NANOS) {
-        late = late == null ? new ArrayList<>() : late;
-        late.add(setup);
-      }
-    }
-    if (late != null) {
-      late.forEach(
-          setup ->
-              setup.fail(
-                  new HandshakeException(
-                      "the peer did not finish its handshake in time", setup.detail())));
-    }
+    incoming.expire(now);
   }
 
   private static int randomLife() {

@@ -15,8 +15,10 @@ import org.jspecify.annotations.Nullable;
  * u32 length, big-endian | payload
  * </pre>
  *
- * A frame of length 0 is skipped; one of more than 64 MiB is an error. Memory grows with the bytes
- * that came, not with the length that was announced. Not thread-safe.
+ * A frame of more than 64 MiB is an error. One of length 0 is skipped, but before the peer has
+ * shown that it speaks this protocol no more than {@value #MOST_EMPTY_FRAMES} are: zeros are what
+ * others send. Memory grows with the bytes that came, not with the length that was announced. Not
+ * thread-safe.
  */
 final class FrameAssembler {
 
@@ -25,6 +27,9 @@ final class FrameAssembler {
 
   /** Bytes of the length before a payload. */
   static final int PREFIX_BYTES = 4;
+
+  /** Frames of length 0 that are skipped before {@link #allowEmptyFrames}. */
+  static final int MOST_EMPTY_FRAMES = 16;
 
   private static final int FIRST_CAPACITY = 4096;
   private static final int KEPT_CAPACITY = 64 << 10;
@@ -35,6 +40,8 @@ final class FrameAssembler {
   private int length;
   private byte[] body = NOTHING;
   private int filled;
+  private int emptyFrames;
+  private boolean emptyFramesAllowed;
 
   /**
    * Takes bytes off {@code input} until a frame is complete or none are left.
@@ -42,7 +49,8 @@ final class FrameAssembler {
    * @param input a heap buffer
    * @return the payload, little-endian, valid until the next call and as long as {@code input} is
    *     not refilled; or null, and all of {@code input} was taken
-   * @throws ProtocolException if a length is over 64 MiB; the stream is lost then
+   * @throws ProtocolException if a length is over 64 MiB, or too many are 0; the stream is lost
+   *     then
    */
   @Nullable ByteBuffer next(ByteBuffer input) throws ProtocolException {
     if (length == 0 && !readPrefix(input)) {
@@ -97,6 +105,11 @@ final class FrameAssembler {
     return true;
   }
 
+  /** The peer speaks this protocol: from now on any number of frames of length 0 is skipped. */
+  void allowEmptyFrames() {
+    emptyFramesAllowed = true;
+  }
+
   /** True if a frame has begun and is not complete. */
   boolean isMidFrame() {
     return prefixBytes > 0 || length > 0;
@@ -135,6 +148,10 @@ final class FrameAssembler {
         if (prefix > 0) {
           length = prefix;
           return true;
+        }
+        if (!emptyFramesAllowed && ++emptyFrames > MOST_EMPTY_FRAMES) {
+          throw new ProtocolException(
+              "the peer sends empty frames and no handshake; it speaks another protocol");
         }
       }
     }

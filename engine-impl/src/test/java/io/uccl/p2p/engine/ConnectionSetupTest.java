@@ -3,7 +3,10 @@ package io.uccl.p2p.engine;
 import static io.uccl.p2p.engine.Leftovers.until;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import com.sun.management.UnixOperatingSystemMXBean;
 import io.uccl.p2p.Connection;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.HandshakeException;
@@ -12,14 +15,17 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerUnreachableException;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.lang.reflect.Field;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
@@ -38,6 +44,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class ConnectionSetupTest {
 
   private static final Duration WAIT = Duration.ofSeconds(30);
+
+  /** One more than a stranger may send. */
+  private static final byte[] EMPTY_FRAMES = new byte[4 * (FrameAssembler.MOST_EMPTY_FRAMES + 1)];
 
   private DefaultP2pEngine engine;
   private FakePeer peer;
@@ -68,6 +77,7 @@ class ConnectionSetupTest {
             () -> {
               Object transport = field(engine, "transport");
               return ((Collection<?>) field(engine, "setups")).isEmpty()
+                  && ((IncomingSetups) field(engine, "incoming")).size() == 0
                   && ((Map<?, ?>) field(engine, "byChannel")).isEmpty()
                   && ((Collection<?>) field(engine, "connections")).isEmpty()
                   && ((Collection<?>) field(transport, "channels")).isEmpty()
@@ -106,6 +116,12 @@ class ConnectionSetupTest {
                     .write("HTTP/1.1 400 Bad Request\r\n\r\n".getBytes(StandardCharsets.US_ASCII)),
             unreachable,
             "speaks another protocol"));
+    all.put(
+        "sends zeros",
+        new Answer(
+            (p, s) -> s.getOutputStream().write(EMPTY_FRAMES),
+            unreachable,
+            "sends empty frames and no handshake"));
     all.put(
         "another transport",
         frame((p, h) -> changed(h, 0, 0x50495843), handshake, "a handshake of transport tcp"));
@@ -277,6 +293,17 @@ class ConnectionSetupTest {
   }
 
   @Test
+  void emptyFramesAfterTheHandshakeAreSkipped() throws IOException, InterruptedException {
+    Socket control = peer.connect(engine.metadata());
+    FakePeer.writeFrame(control, peer.handshake());
+    control.getOutputStream().write(EMPTY_FRAMES);
+    peer.connectData(FakePeer.readFrame(control));
+    FakePeer.writeFrame(control, ControlCodec.encodeReady());
+    assertThat(engine.accept(WAIT)).isNotNull();
+    control.close();
+  }
+
+  @Test
   void readyTwiceEndsTheConnection() throws IOException, InterruptedException {
     Socket control = peer.connect(engine.metadata());
     FakePeer.writeFrame(control, peer.handshake());
@@ -293,6 +320,7 @@ class ConnectionSetupTest {
   private static Map<String, Attempt> attempts() {
     Map<String, Attempt> all = new LinkedHashMap<>();
     all.put("closes at once", new Attempt((p, s) -> s.close(), ""));
+    all.put("sends zeros", new Attempt((p, s) -> s.getOutputStream().write(EMPTY_FRAMES), ""));
     all.put("ready first", new Attempt(send(p -> ControlCodec.encodeReady()), ""));
     all.put(
         "another version", new Attempt(send(p -> changed(p.handshake(), 4, 3)), "has version 3"));
@@ -368,6 +396,63 @@ class ConnectionSetupTest {
     }
     until("empty books", () -> booksAreEmpty(engine));
     assertThat(engine.accept(Duration.ZERO)).isNull();
+  }
+
+  @Test
+  void whoDoesNotFinishItsHandshakeIsEndedAfterTenSeconds() throws IOException {
+    boolean secondPass =
+        System.getProperty("p2p.pass", "").equals("25") && System.getProperty("p2p.jdk25") != null;
+    assumeFalse(secondPass, "the first pass has waited the ten seconds");
+    long start = System.nanoTime();
+    Socket silent = peer.connect(engine.metadata());
+    Socket slow = peer.connect(engine.metadata());
+    slow.getOutputStream().write(new byte[] {0, 0, 0, 100, 1});
+    Socket halfway = peer.connect(engine.metadata());
+    FakePeer.writeFrame(halfway, peer.handshake());
+    FakePeer.readFrame(halfway);
+
+    assertThat(silent.getInputStream().read()).as("ended by the engine").isEqualTo(-1);
+    assertThat(System.nanoTime() - start).isGreaterThan(TimeUnit.SECONDS.toNanos(10));
+    assertThat(slow.getInputStream().read()).as("ended by the engine").isEqualTo(-1);
+    byte[] refused = FakePeer.readFrame(halfway);
+    assertThat(ControlCodec.decodeRefused(ByteBuffer.wrap(refused)))
+        .contains("did not finish its handshake in time");
+    assertThat(halfway.getInputStream().read()).as("ended by the engine").isEqualTo(-1);
+  }
+
+  @Test
+  void ofTooManyWithoutAHandshakeTheOldestAreEndedAndAnHonestPeerConnects() throws Exception {
+    int ended = 75;
+    int count = IncomingSetups.MOST + ended;
+    // Both ends of each are in this process.
+    assumeTrue(
+        descriptorLimit() > 2L * count + 500, "the process may not open so many descriptors");
+    List<Socket> silent = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      silent.add(peer.connect(engine.metadata()));
+    }
+    for (Socket oldest : silent.subList(0, ended)) {
+      assertThat(oldest.getInputStream().read()).as("ended by the engine").isEqualTo(-1);
+    }
+    assertThat(unfinished()).isEqualTo(IncomingSetups.MOST);
+
+    Socket control = peer.connect(engine.metadata());
+    FakePeer.writeFrame(control, peer.handshake());
+    peer.connectData(FakePeer.readFrame(control));
+    FakePeer.writeFrame(control, ControlCodec.encodeReady());
+    assertThat(engine.accept(WAIT)).isNotNull();
+    assertThat(silent.get(ended).getInputStream().read()).as("made room for it").isEqualTo(-1);
+    assertThat(unfinished()).as("a connection is not counted").isEqualTo(IncomingSetups.MOST - 1);
+    peer.close();
+  }
+
+  private int unfinished() {
+    return engine.loop().<Integer>call(() -> ((IncomingSetups) field(engine, "incoming")).size());
+  }
+
+  private static long descriptorLimit() {
+    return ((UnixOperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())
+        .getMaxFileDescriptorCount();
   }
 
   @Test

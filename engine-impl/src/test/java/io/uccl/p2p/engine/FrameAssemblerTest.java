@@ -119,10 +119,28 @@ class FrameAssemblerTest {
 
   @Test
   void framesOfLengthZeroAreSkipped() throws Exception {
+    assembler.allowEmptyFrames();
     assertThat(feed(new byte[4000])).isEmpty();
     assertThat(assembler.isMidFrame()).isFalse();
     assertThat(feed(stream(List.of(new byte[0], new byte[] {7}, new byte[0]))).toArray())
         .isEqualTo(new byte[][] {{7}});
+  }
+
+  @Test
+  void aFewFramesOfLengthZeroAreSkippedFromWhoeverItIs() throws Exception {
+    byte[] few = new byte[4 * FrameAssembler.MOST_EMPTY_FRAMES];
+    assertThat(feed(few)).isEmpty();
+    assertThat(feed(stream(List.of(new byte[] {7}))).toArray()).isEqualTo(new byte[][] {{7}});
+  }
+
+  @Test
+  void whoSendsFramesOfLengthZeroOnlySpeaksAnotherProtocol() throws Exception {
+    feed(new byte[4 * FrameAssembler.MOST_EMPTY_FRAMES]);
+    feed(stream(List.of(new byte[] {7})));
+    assertThatThrownBy(() -> feed(prefix(0)))
+        .isInstanceOf(ProtocolException.class)
+        .hasMessageContaining("sends empty frames")
+        .hasMessageContaining("another protocol");
   }
 
   @ParameterizedTest

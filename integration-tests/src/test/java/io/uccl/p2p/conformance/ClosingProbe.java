@@ -34,6 +34,7 @@ final class ClosingProbe {
 
   /** What the contract gives a close, in every state. */
   private static final Duration BOUND = Duration.ofSeconds(1);
+
   private static final Starvation STARVATION = Starvation.watch();
 
   /** What is closed. */
