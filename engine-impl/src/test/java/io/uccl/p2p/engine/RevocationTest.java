@@ -120,6 +120,10 @@ class RevocationTest {
     }
   }
 
+  private int inFlightTo(Connection connection, long idx) {
+    return engine.loop().call(() -> ((DefaultConnection) connection).inFlightTo(idx));
+  }
+
   private static FifoDescriptor theirs(int rid) {
     return FifoDescriptor.of(0x1000, SIZE, 0, rid, idx(rid), 1, 0x1000, SIZE);
   }
@@ -161,6 +165,7 @@ class RevocationTest {
     MemoryRegion local = region(engine, SIZE);
     Transfer one = plain.connection.write(local, 0, theirs(1), 0, 10);
     Transfer two = plain.connection.write(local, 0, theirs(1), 0, 10);
+    until("both are in flight", () -> inFlightTo(plain.connection, idx(1)) == 2);
     plain.say(ControlCodec.encodeRevoke(1, idx(1)));
     plain.say(ControlCodec.encodeRevoke(2, idx(2)));
     assertThat(plain.hear())
