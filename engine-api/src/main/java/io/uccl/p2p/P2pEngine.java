@@ -9,10 +9,10 @@ import org.jspecify.annotations.Nullable;
  * One endpoint of point-to-point transfers: it owns registered memory, connections to peers and the
  * one transport that carries their data.
  *
- * <p><b>Threads.</b> Every method may be called from any thread. The engine has two daemon threads
- * of its own, one for progress of the data and one for the control channel, a third while callbacks
- * run, and a fourth while the network lets go of what was closed. A thread that waits for a
- * transfer drives the transport itself while it waits.
+ * <p><b>Threads.</b> Every method may be called from any thread. The engine has three daemon
+ * threads of its own: for progress of the data, for the control channel, and for giving back what
+ * was closed. A fourth is there while callbacks run. A thread that waits for a transfer drives the
+ * transport itself while it waits.
  *
  * <p><b>Ownership.</b> The engine owns what it hands out. {@link #close()} closes connections,
  * regions and batches that are still open.

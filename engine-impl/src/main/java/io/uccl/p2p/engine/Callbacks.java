@@ -1,9 +1,7 @@
 package io.uccl.p2p.engine;
 
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -18,19 +16,7 @@ final class Callbacks implements AutoCloseable {
   private final ThreadPoolExecutor executor;
 
   Callbacks(String threadName) {
-    executor =
-        new ThreadPoolExecutor(
-            1,
-            1,
-            1,
-            TimeUnit.SECONDS,
-            new LinkedBlockingQueue<>(),
-            task -> {
-              Thread thread = new Thread(task, threadName);
-              thread.setDaemon(true);
-              return thread;
-            });
-    executor.allowCoreThreadTimeOut(true);
+    executor = OneThread.onDemand(threadName);
   }
 
   /** Any thread. What a callback throws is logged and goes no further. */

@@ -2,7 +2,6 @@ package io.uccl.p2p.engine;
 
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -27,19 +26,7 @@ final class Reaper implements AutoCloseable {
   private final ThreadPoolExecutor executor;
 
   Reaper(String threadName) {
-    executor =
-        new ThreadPoolExecutor(
-            1,
-            1,
-            0,
-            TimeUnit.SECONDS,
-            new LinkedBlockingQueue<>(),
-            task -> {
-              Thread thread = new Thread(task, threadName);
-              thread.setDaemon(true);
-              return thread;
-            });
-    executor.prestartCoreThread();
+    executor = OneThread.started(threadName);
   }
 
   /**

@@ -24,7 +24,6 @@ import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
@@ -38,9 +37,9 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiConsumer;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -51,15 +50,7 @@ class ControlChannelTest {
   private static final long WAIT_SECONDS = 30;
   private static final InetAddress LOOPBACK = InetAddress.getLoopbackAddress();
 
-  private final List<AutoCloseable> opened = new ArrayList<>();
-
-  @AfterEach
-  void closeEverything() throws Exception {
-    Collections.reverse(opened);
-    for (AutoCloseable resource : opened) {
-      resource.close();
-    }
-  }
+  @RegisterExtension final Opened opened = new Opened();
 
   /** What a listener was told about a link. */
   @SuppressWarnings("ArrayRecordComponent") // never compared
@@ -140,30 +131,25 @@ class ControlChannelTest {
 
   private final Recorder recorder = new Recorder();
 
-  private <T extends AutoCloseable> T closing(T resource) {
-    opened.add(resource);
-    return resource;
-  }
-
   private ControlChannel channel(ControlChannel.Listener listener) {
-    return closing(ControlChannel.open(LOOPBACK, 0, listener));
+    return opened.closing(ControlChannel.open(LOOPBACK, 0, listener));
   }
 
   /** A peer that is not a control channel. */
   private Socket rawClient(ControlChannel channel) throws IOException {
-    Socket socket = closing(new Socket());
+    Socket socket = opened.closing(new Socket());
     socket.connect(channel.address());
     socket.setSoTimeout((int) TimeUnit.SECONDS.toMillis(WAIT_SECONDS));
     return socket;
   }
 
   private ServerSocket rawServer() throws IOException {
-    return closing(new ServerSocket(0, 50, LOOPBACK));
+    return opened.closing(new ServerSocket(0, 50, LOOPBACK));
   }
 
   private Socket accept(ServerSocket server) throws IOException {
     server.setSoTimeout((int) TimeUnit.SECONDS.toMillis(WAIT_SECONDS));
-    Socket socket = closing(server.accept());
+    Socket socket = opened.closing(server.accept());
     socket.setSoTimeout((int) TimeUnit.SECONDS.toMillis(WAIT_SECONDS));
     return socket;
   }
@@ -277,7 +263,7 @@ class ControlChannelTest {
   @Test
   void outgoingLinksComeFromTheAddressThatIsListenedOn() throws Exception {
     InetAddress second = InetAddress.getByName("127.0.0.2");
-    ControlChannel client = closing(ControlChannel.open(second, 0, recorder));
+    ControlChannel client = opened.closing(ControlChannel.open(second, 0, recorder));
     ServerSocket server = rawServer();
 
     client.connect(addressOf(server));
@@ -294,7 +280,7 @@ class ControlChannelTest {
             .findFirst()
             .orElse(null);
     assumeTrue(outer != null, "this machine has no address but loopback");
-    ServerSocket server = closing(new ServerSocket(0, 5, outer));
+    ServerSocket server = opened.closing(new ServerSocket(0, 5, outer));
 
     ControlLink link = channel(recorder).connect(addressOf(server));
 
@@ -772,7 +758,7 @@ class ControlChannelTest {
           }
           return server.accept();
         };
-    ControlChannel channel = closing(ControlChannel.open(LOOPBACK, 0, recorder, acceptor));
+    ControlChannel channel = opened.closing(ControlChannel.open(LOOPBACK, 0, recorder, acceptor));
     recorder.reaction = ControlChannelTest::echo;
     Socket first = rawClient(channel);
     ControlLink firstLink = recorder.nextAccepted();
@@ -809,7 +795,7 @@ class ControlChannelTest {
           }
           return server.accept();
         };
-    ControlChannel channel = closing(ControlChannel.open(LOOPBACK, 0, recorder, acceptor));
+    ControlChannel channel = opened.closing(ControlChannel.open(LOOPBACK, 0, recorder, acceptor));
     long start = System.nanoTime();
     rawClient(channel);
 
@@ -848,7 +834,7 @@ class ControlChannelTest {
     int port = first.address().getPort();
     first.close();
 
-    ControlChannel second = closing(ControlChannel.open(LOOPBACK, port, recorder));
+    ControlChannel second = opened.closing(ControlChannel.open(LOOPBACK, port, recorder));
     assertThat(second.address().getPort()).isEqualTo(port);
   }
 

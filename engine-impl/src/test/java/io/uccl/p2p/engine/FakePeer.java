@@ -1,5 +1,6 @@
 package io.uccl.p2p.engine;
 
+import io.uccl.p2p.Connection;
 import io.uccl.p2p.EndpointMetadata;
 import io.uccl.p2p.FifoDescriptor;
 import java.io.DataInputStream;
@@ -11,6 +12,7 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
@@ -98,6 +100,25 @@ final class FakePeer implements AutoCloseable {
     socket.setSoTimeout(30_000);
     socket.getInputStream().readNBytes(64);
     return socket;
+  }
+
+  /** A connection of a fake peer to an engine. */
+  record Joined(Socket control, Socket data, Connection connection) {}
+
+  /**
+   * Connects to an engine and finishes the handshake as a connector does; from then on it says only
+   * what the test writes.
+   *
+   * @param features what the peer announces beside READY
+   */
+  Joined join(DefaultP2pEngine engine, int features) throws IOException, InterruptedException {
+    this.features = features;
+    Socket link = connect(engine.metadata());
+    writeFrame(link, handshake());
+    Socket carrier = connectData(readFrame(link));
+    writeFrame(link, ControlCodec.encodeReady());
+    Connection connection = engine.accept(Duration.ofSeconds(30));
+    return new Joined(link, carrier, connection);
   }
 
   byte[] handshake() {

@@ -19,15 +19,14 @@ import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What an engine thinks of a peer that is silent, with plain sockets as the peer. */
 @Timeout(120)
@@ -35,28 +34,14 @@ class HeartbeatsTest {
 
   private static final Duration WAIT = Duration.ofSeconds(30);
 
-  private final List<AutoCloseable> opened = new ArrayList<>();
+  @RegisterExtension final Opened opened = new Opened();
   private final BlockingQueue<PeerState> states = new LinkedBlockingQueue<>();
   private final BlockingQueue<P2pException> ends = new LinkedBlockingQueue<>();
-  private final DefaultP2pEngine engine = closing(open());
+  private final DefaultP2pEngine engine = opened.closing(open());
 
   private static DefaultP2pEngine open() {
     return DefaultP2pEngine.open(
         EngineConfig.of(Map.of("UCCL_SOCKET_IFNAME", "lo")).withTransport("tcp"));
-  }
-
-  private <T extends AutoCloseable> T closing(T resource) {
-    opened.add(resource);
-    return resource;
-  }
-
-  @AfterEach
-  void closeEverything() throws Exception {
-    Collections.reverse(opened);
-    for (AutoCloseable resource : opened) {
-      resource.close();
-    }
-    until("no thread of an engine", () -> Leftovers.threads().isEmpty());
   }
 
   /** A peer that connects by plain sockets, and says nothing more than the test writes. */
@@ -66,13 +51,10 @@ class HeartbeatsTest {
     private final Connection connection;
 
     Plain(int features) throws IOException, InterruptedException {
-      peer = closing(new FakePeer());
-      peer.features = features;
-      control = peer.connect(engine.metadata());
-      FakePeer.writeFrame(control, peer.handshake());
-      peer.connectData(FakePeer.readFrame(control));
-      FakePeer.writeFrame(control, ControlCodec.encodeReady());
-      connection = engine.accept(WAIT);
+      peer = opened.closing(new FakePeer());
+      FakePeer.Joined joined = peer.join(engine, features);
+      control = joined.control();
+      connection = joined.connection();
       connection.onPeerState(states::add);
       connection.onClosed(ends::add);
     }
@@ -111,15 +93,15 @@ class HeartbeatsTest {
   void aSilentPeerWhoseKernelDoesNotAnswerIsLost() throws Exception {
     // A listener whose queue is full: the kernel drops further attempts, as a dead machine would.
     InetAddress loopback = InetAddress.getLoopbackAddress();
-    ServerSocket full = closing(new ServerSocket(0, 1, loopback));
+    ServerSocket full = opened.closing(new ServerSocket(0, 1, loopback));
     for (int i = 0; i < 2; i++) {
-      closing(new Socket()).connect(new InetSocketAddress(loopback, full.getLocalPort()));
+      opened.closing(new Socket()).connect(new InetSocketAddress(loopback, full.getLocalPort()));
     }
     BlockingQueue<String> told = new LinkedBlockingQueue<>();
     ControlChannel.Listener listener =
         watching(new InetSocketAddress(loopback, full.getLocalPort()), told);
-    ServerSocket silent = closing(new ServerSocket(0, 1, loopback));
-    ControlChannel channel = closing(ControlChannel.open(loopback, 0, listener));
+    ServerSocket silent = opened.closing(new ServerSocket(0, 1, loopback));
+    ControlChannel channel = opened.closing(ControlChannel.open(loopback, 0, listener));
     long start = System.nanoTime();
     channel.connect(new InetSocketAddress(loopback, silent.getLocalPort()));
     assertThat(told.poll(30, TimeUnit.SECONDS))
@@ -163,9 +145,9 @@ class HeartbeatsTest {
   void aPeerThatCannotEvenBeAskedCostsItsLinkOnly() throws Exception {
     InetAddress loopback = InetAddress.getLoopbackAddress();
     BlockingQueue<String> told = new LinkedBlockingQueue<>();
-    ServerSocket silent = closing(new ServerSocket(0, 2, loopback));
+    ServerSocket silent = opened.closing(new ServerSocket(0, 2, loopback));
     ControlChannel channel =
-        closing(
+        opened.closing(
             ControlChannel.open(
                 loopback, 0, watching(InetSocketAddress.createUnresolved("nobody", 1), told)));
     for (int i = 0; i < 2; i++) {
@@ -200,7 +182,7 @@ class HeartbeatsTest {
 
   @Test
   void aPeerIsPausedWhileItsNotificationsAreNotTakenAndConnectedAfterwards() throws Exception {
-    DefaultP2pEngine sender = closing(open());
+    DefaultP2pEngine sender = opened.closing(open());
     Connection there = sender.connect(engine.metadata(), WAIT);
     Connection here = engine.accept(WAIT);
     here.onPeerState(states::add);

@@ -18,17 +18,14 @@ import io.uccl.p2p.TransferStatus;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** An engine on a network on which nothing can be ended, and what becomes of memory there. */
 @Timeout(120)
@@ -38,17 +35,8 @@ class MemoryInUseTest {
   private static final Duration SHORT = Duration.ofMillis(50);
 
   private final HeldTransport network = new HeldTransport();
-  private final List<AutoCloseable> opened = new ArrayList<>();
+  @RegisterExtension final Opened opened = new Opened();
   private int peerLife;
-
-  @AfterEach
-  void closeEverything() throws Exception {
-    Collections.reverse(opened);
-    for (AutoCloseable resource : opened) {
-      resource.close();
-    }
-    until("no thread of an engine", () -> Leftovers.threads().isEmpty());
-  }
 
   private static EngineConfig config(String... variables) {
     Map<String, String> environment = new HashMap<>(Map.of("UCCL_SOCKET_IFNAME", "lo"));
@@ -60,7 +48,7 @@ class MemoryInUseTest {
 
   private DefaultP2pEngine engine(EngineConfig config, HeldTransport on) {
     DefaultP2pEngine engine = DefaultP2pEngine.open(config, on.selection());
-    opened.add(engine);
+    opened.closing(engine);
     return engine;
   }
 

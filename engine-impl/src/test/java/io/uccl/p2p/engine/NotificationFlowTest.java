@@ -15,18 +15,15 @@ import java.io.IOException;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -38,38 +35,19 @@ class NotificationFlowTest {
   private static final byte[] LONG =
       ControlCodec.encode(Notification.of(1, new byte[0], new byte[1_000_000]));
 
-  private final List<AutoCloseable> opened = new ArrayList<>();
+  @RegisterExtension final Opened opened = new Opened();
   private final BlockingQueue<P2pException> ends = new LinkedBlockingQueue<>();
   private final DefaultP2pEngine engine =
-      closing(
+      opened.closing(
           DefaultP2pEngine.open(
               EngineConfig.of(Map.of("UCCL_SOCKET_IFNAME", "lo")).withTransport("tcp")));
   private Socket control;
 
-  private <T extends AutoCloseable> T closing(T resource) {
-    opened.add(resource);
-    return resource;
-  }
-
-  @AfterEach
-  void closeEverything() throws Exception {
-    Collections.reverse(opened);
-    for (AutoCloseable resource : opened) {
-      resource.close();
-    }
-    until("no thread of an engine", () -> Leftovers.threads().isEmpty());
-  }
-
   private Connection peer(int features) throws IOException, InterruptedException {
-    FakePeer peer = closing(new FakePeer());
-    peer.features = features;
-    control = peer.connect(engine.metadata());
-    FakePeer.writeFrame(control, peer.handshake());
-    peer.connectData(FakePeer.readFrame(control));
-    FakePeer.writeFrame(control, ControlCodec.encodeReady());
-    Connection connection = engine.accept(WAIT);
-    connection.onClosed(ends::add);
-    return connection;
+    FakePeer.Joined joined = opened.closing(new FakePeer()).join(engine, features);
+    control = joined.control();
+    joined.connection().onClosed(ends::add);
+    return joined.connection();
   }
 
   private static Notification note(int type, int bytes) {

@@ -22,8 +22,6 @@ import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -31,9 +29,9 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -44,28 +42,14 @@ class RevocationTest {
   private static final Duration WAIT = Duration.ofSeconds(30);
   private static final int SIZE = 1000;
 
-  private final List<AutoCloseable> opened = new ArrayList<>();
+  @RegisterExtension final Opened opened = new Opened();
   private final BlockingQueue<P2pException> ends = new LinkedBlockingQueue<>();
-  private final DefaultP2pEngine engine = closing(open(Map.of()));
+  private final DefaultP2pEngine engine = opened.closing(open(Map.of()));
 
   private static DefaultP2pEngine open(Map<String, String> environment) {
     Map<String, String> all = new HashMap<>(environment);
     all.put("UCCL_SOCKET_IFNAME", "lo");
     return DefaultP2pEngine.open(EngineConfig.of(all).withTransport("tcp"));
-  }
-
-  private <T extends AutoCloseable> T closing(T resource) {
-    opened.add(resource);
-    return resource;
-  }
-
-  @AfterEach
-  void closeEverything() throws Exception {
-    Collections.reverse(opened);
-    for (AutoCloseable resource : opened) {
-      resource.close();
-    }
-    until("no thread of an engine", () -> Leftovers.threads().isEmpty());
   }
 
   private static MemoryRegion region(DefaultP2pEngine of, int length) {
@@ -88,13 +72,10 @@ class RevocationTest {
     private final Connection connection;
 
     Plain(int features) throws IOException, InterruptedException {
-      FakePeer peer = closing(new FakePeer());
-      peer.features = features;
-      control = peer.connect(engine.metadata());
-      FakePeer.writeFrame(control, peer.handshake());
-      data = peer.connectData(FakePeer.readFrame(control));
-      FakePeer.writeFrame(control, ControlCodec.encodeReady());
-      connection = engine.accept(WAIT);
+      FakePeer.Joined joined = opened.closing(new FakePeer()).join(engine, features);
+      control = joined.control();
+      data = joined.data();
+      connection = joined.connection();
       connection.onClosed(ends::add);
     }
 
@@ -134,7 +115,7 @@ class RevocationTest {
 
   @Test
   void whatThePeerHasClosedIsRefusedHereAndTheConnectionGoesOn() throws Exception {
-    DefaultP2pEngine other = closing(open(Map.of()));
+    DefaultP2pEngine other = opened.closing(open(Map.of()));
     Connection connection = engine.connect(other.metadata(), WAIT);
     assertThat(other.accept(WAIT)).isNotNull();
     MemoryRegion local = region(engine, SIZE);
@@ -187,8 +168,8 @@ class RevocationTest {
 
   @Test
   void whatIsQueuedForARevokedRegionFailsAndWhatComesBehindItGoesOn() throws Exception {
-    DefaultP2pEngine narrow = closing(open(Map.of("UCCL_P2P_MAX_INFLIGHT_OPS", "1")));
-    FakePeer peer = closing(new FakePeer());
+    DefaultP2pEngine narrow = opened.closing(open(Map.of("UCCL_P2P_MAX_INFLIGHT_OPS", "1")));
+    FakePeer peer = opened.closing(new FakePeer());
     peer.features = HandshakeTrailer.FEATURE_REVOKES;
     CompletableFuture<Socket> served = new CompletableFuture<>();
     peer.serve(

@@ -37,9 +37,9 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** Two engines over the tcp transport, or one and a peer that does not move. */
 @Timeout(120)
@@ -47,21 +47,7 @@ class TwoEnginesTest {
 
   private static final Duration WAIT = Duration.ofSeconds(30);
 
-  private final List<AutoCloseable> opened = new ArrayList<>();
-
-  @AfterEach
-  void closeEverything() throws Exception {
-    Collections.reverse(opened);
-    for (AutoCloseable resource : opened) {
-      resource.close();
-    }
-    until("no thread of an engine", () -> Leftovers.threads().isEmpty());
-  }
-
-  private <T extends AutoCloseable> T closing(T resource) {
-    opened.add(resource);
-    return resource;
-  }
+  @RegisterExtension final Opened opened = new Opened();
 
   private static EngineConfig config(String... variables) {
     Map<String, String> environment = new HashMap<>(Map.of("UCCL_SOCKET_IFNAME", "lo"));
@@ -72,7 +58,7 @@ class TwoEnginesTest {
   }
 
   private DefaultP2pEngine engine(EngineConfig config) {
-    return closing(DefaultP2pEngine.open(config));
+    return opened.closing(DefaultP2pEngine.open(config));
   }
 
   private Connection connect(DefaultP2pEngine from, DefaultP2pEngine to)
@@ -84,7 +70,7 @@ class TwoEnginesTest {
 
   /** A connection to a peer that takes nothing and answers nothing. */
   private Connection frozen(DefaultP2pEngine engine) throws IOException, InterruptedException {
-    FakePeer peer = closing(new FakePeer());
+    FakePeer peer = opened.closing(new FakePeer());
     peer.serve(FakePeer::acceptAndFreeze);
     return engine.connect(peer.metadata(), WAIT);
   }
@@ -271,10 +257,10 @@ class TwoEnginesTest {
   void closingAnEngineEndsEveryWaitAndLeavesNothing() throws Exception {
     int descriptors = Leftovers.descriptors();
     DefaultP2pEngine engine = DefaultP2pEngine.open(config());
-    FakePeer peer = closing(new FakePeer());
+    FakePeer peer = opened.closing(new FakePeer());
     peer.serve(FakePeer::acceptAndFreeze);
     Connection connection = engine.connect(peer.metadata(), WAIT);
-    FakePeer silent = closing(new FakePeer());
+    FakePeer silent = opened.closing(new FakePeer());
     CountDownLatch handshaking = new CountDownLatch(1);
     silent.serve(
         (self, control) -> {
