@@ -12,7 +12,8 @@
 int64_t p2p_memory_page_size(void);
 
 /*
- * Maps private, zeroed, page-aligned memory. Pages are taken when they are first touched.
+ * Maps private, zeroed, page-aligned memory. Pages are taken when they are first touched, huge ones
+ * where the kernel has them.
  *
  * Returns the address, or -EINVAL if length is not positive, or -errno of mmap(2): -ENOMEM beyond
  * the address space, a limit or what the kernel is willing to promise, -EAGAIN beyond the limit of

@@ -30,7 +30,8 @@ public final class NativeMemory {
   }
 
   /**
-   * Allocates zeroed, page-aligned memory. Pages are taken from the machine when first touched.
+   * Allocates zeroed, page-aligned memory. Pages are taken from the machine when first touched,
+   * huge ones (2 MiB on x86-64) where the kernel has them.
    *
    * @param length bytes, 1 and more; counted up to whole pages
    * @return its owner: close it to give the memory back
