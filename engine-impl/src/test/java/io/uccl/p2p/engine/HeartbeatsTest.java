@@ -1,6 +1,5 @@
 package io.uccl.p2p.engine;
 
-import static io.uccl.p2p.engine.Leftovers.until;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.uccl.p2p.Connection;
@@ -18,8 +17,6 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -82,9 +79,12 @@ class HeartbeatsTest {
         .hasMessageContaining("nothing has come for")
         .hasMessageContaining("refuses connections");
     assertThat(plain.connection.peerState()).isEqualTo(PeerState.LOST);
-    List<PeerState> late = new ArrayList<>();
+    BlockingQueue<PeerState> late = new LinkedBlockingQueue<>();
     plain.connection.onPeerState(late::add);
-    until("the final state comes to a late listener", () -> late.equals(List.of(PeerState.LOST)));
+    assertThat(late.poll(30, TimeUnit.SECONDS))
+        .as("what a late listener hears")
+        .isEqualTo(PeerState.LOST);
+    assertThat(late).isEmpty();
     assertThat(states).isEmpty();
     assertThat(ends).isEmpty();
   }
