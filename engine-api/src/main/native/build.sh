@@ -8,9 +8,12 @@
 #   BUILD      folder for what CMake makes
 #   CLASSES    folder that the jar is made of; gets META-INF/native/linux-<arch>/lib<NAME>.so
 #   JAVA_HOME  JDK whose include/jni.h is used
-#   REQUIRE    comma-separated list; if "natives" is in it, leaving the library out is a failure
+#   REQUIRE    comma-separated list; if "natives" or NAME is in it, leaving the library out is a
+#              failure
 #
-# Without cmake, make (or ninja), a C compiler or jni.h it says so in one line and succeeds.
+# Without cmake, make (or ninja), a C compiler or jni.h it says so in one line and succeeds. So it
+# does when SOURCE has a requires.sh that fails, with the line that this one prints. What it prints
+# when it succeeds, CMake gets as P2P_FOUND.
 # The compiler is $CC, else the first of cc, gcc, clang.
 set -eu
 
@@ -28,7 +31,7 @@ left_out() {
   # A library that an earlier build packed would contradict the line.
   rm -f "$packed"
   case ",$require," in
-    *,natives,*)
+    *,natives,* | *",$name,"*)
       echo "p2p: lib$name.so cannot be built, and -Dp2p.require=natives asks for it: $1" >&2
       exit 1
       ;;
@@ -60,11 +63,15 @@ for candidate in ${CC:-cc gcc clang}; do
 done
 [ -n "$compiler" ] ||
   left_out "no C compiler (${CC:-cc, gcc or clang}) is installed (Debian: apt-get install gcc libc6-dev)"
+found=
+if [ -f "$source/requires.sh" ]; then
+  found=$(sh "$source/requires.sh") || left_out "$found"
+fi
 [ -f "$java_home/include/jni.h" ] ||
   left_out "$java_home has no include/jni.h: run Maven with a JDK (Debian: apt-get install openjdk-17-jdk-headless)"
 
 # Configured anew when anything that CMake was told changes; CMake itself sees the rest.
-settings="$source $here $generator $compiler $java_home"
+settings="$source $here $generator $compiler $java_home $found"
 if [ ! -f "$build/CMakeCache.txt" ] || [ "$(cat "$build/settings" 2>/dev/null)" != "$settings" ]; then
   printf '#include <stdint.h>\n#include <sys/mman.h>\n' |
     "$compiler" -x c -fsyntax-only - >/dev/null 2>&1 ||
@@ -73,7 +80,7 @@ if [ ! -f "$build/CMakeCache.txt" ] || [ "$(cat "$build/settings" 2>/dev/null)" 
   mkdir -p "$build"
   cmake -S "$source" -B "$build" -G "$generator" -DCMAKE_C_COMPILER="$compiler" \
     -DCMAKE_BUILD_TYPE=None -DP2P_SHIM_CMAKE="$here/shim.cmake" \
-    -DP2P_JNI_INCLUDE="$java_home/include" >"$build/configure.log" 2>&1 || {
+    -DP2P_JNI_INCLUDE="$java_home/include" -DP2P_FOUND="$found" >"$build/configure.log" 2>&1 || {
     cat "$build/configure.log" >&2
     exit 1
   }

@@ -1,6 +1,7 @@
 package io.uccl.p2p.spi;
 
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -51,6 +52,7 @@ public final class OpBuffer {
 
   private final ByteBuffer slots;
   private final @Nullable RegisteredMemory[] memory;
+  private long address;
 
   /**
    * Makes an empty one.
@@ -74,6 +76,18 @@ public final class OpBuffer {
   /** The off-heap slots, little-endian; position and limit must not be changed. */
   public ByteBuffer slots() {
     return slots;
+  }
+
+  /**
+   * Virtual address of the first slot, for native transports.
+   *
+   * @throws io.uccl.p2p.RegistrationException if the native memory library is missing
+   */
+  public long address() {
+    if (address == 0) {
+      address = NativeMemory.address(slots);
+    }
+    return address;
   }
 
   /** Fills a slot; its id becomes 0. */

@@ -1,25 +1,30 @@
 package io.uccl.p2p.transport.cxi;
 
 import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.P2pException;
 import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.Availability;
 import io.uccl.p2p.spi.Setting;
 import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportContext;
 import io.uccl.p2p.spi.TransportProvider;
+import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.InetAddress;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Declares the transport over HPE Slingshot, and says why it cannot be opened: this version checks
- * its settings and looks for its devices, but moves no data yet.
+ * Declares the transport over HPE Slingshot: libfabric's cxi provider, through a native shim.
+ *
+ * <p>Without a Slingshot device libfabric is not even asked, unless {@code UCCL_CXI_PROVIDER} says
+ * which provider to run on.
  */
 public final class CxiTransportProvider implements TransportProvider {
 
@@ -29,7 +34,7 @@ public final class CxiTransportProvider implements TransportProvider {
   /** As many as the C++ engine; fewer than elsewhere, because the NIC's queues are shallow. */
   private static final int INFLIGHT_OPERATIONS = 32;
 
-  private static final String REMEDY = "Use tcp: UCCL_P2P_TRANSPORT=tcp";
+  private static final String OTHER_TRANSPORT = "Use tcp: UCCL_P2P_TRANSPORT=tcp";
 
   private final Path devices;
 
@@ -70,33 +75,73 @@ public final class CxiTransportProvider implements TransportProvider {
 
   @Override
   public Availability probe(Map<String, String> environment) {
-    return Availability.unavailable(reason(), REMEDY);
+    String missing = missingDevice(environment);
+    if (missing != null) {
+      return Availability.unavailable(missing, OTHER_TRANSPORT);
+    }
+    for (Availability needed :
+        List.of(NativeMemory.availability(), CxiShim.LIBRARY.availability())) {
+      if (!needed.available()) {
+        return needed;
+      }
+    }
+    try {
+      CxiOpening opening = new CxiOpening(environment, InetAddress.getLoopbackAddress());
+      CxiReport report = new CxiReport();
+      List<String> domains = CxiDomains.find(opening, report);
+      return domains.isEmpty()
+          ? Availability.unavailable(nothing(opening, report), remedy(opening, report))
+          : Availability.available(
+              "libfabric "
+                  + opening.majorVersion()
+                  + "."
+                  + opening.minorVersion()
+                  + ", provider "
+                  + opening.provider()
+                  + ", domain "
+                  + String.join(", ", domains));
+    } catch (P2pException e) {
+      return Availability.unavailable(e.summary(), e.detail().remedy());
+    }
+  }
+
+  private static String nothing(CxiOpening opening, CxiReport report) {
+    return "libfabric has nothing of provider " + opening.provider() + ": " + report.text();
+  }
+
+  private static String remedy(CxiOpening opening, CxiReport report) {
+    return CxiRemedies.ofOpening(opening, report);
   }
 
   @Override
   public Transport open(TransportContext context) {
-    throw new TransportUnavailableException(
-        reason(), FailureDetail.remedy(REMEDY).withTransport(name()));
+    Availability availability = probe(context.environment());
+    if (!availability.available()) {
+      throw new TransportUnavailableException(
+          availability.detail(), FailureDetail.remedy(availability.remedy()).withTransport(name()));
+    }
+    CxiOpening opening = new CxiOpening(context.environment(), context.bindAddress());
+    CxiReport report = new CxiReport();
+    // The address may make a difference.
+    if (CxiDomains.find(opening, report).isEmpty()) {
+      throw new TransportUnavailableException(
+          nothing(opening, report), report.detail(remedy(opening, report)));
+    }
+    return new CxiTransport(CxiEndpoint.open(opening));
   }
 
-  private String reason() {
-    return "this version has no cxi data path yet (" + found() + ")";
-  }
-
-  private String found() {
+  /** Why there is nothing to ask libfabric for, or null. */
+  private @Nullable String missingDevice(Map<String, String> environment) {
+    if (CxiSettings.PROVIDER.isSet(environment)) {
+      return null;
+    }
     try (Stream<Path> entries = Files.list(devices)) {
-      String names =
-          entries
-              .map(entry -> String.valueOf(entry.getFileName()))
-              .sorted()
-              .collect(Collectors.joining(", "));
-      return names.isEmpty()
-          ? "no Slingshot device in " + devices
-          : "Slingshot devices of this machine: " + names;
+      return entries.findAny().isEmpty() ? "no Slingshot device in " + devices : null;
     } catch (NoSuchFileException e) {
       return "no Slingshot device: there is no " + devices;
     } catch (IOException | UncheckedIOException e) {
-      return "Slingshot devices unknown: " + devices + " cannot be read";
+      // Whether there are any, libfabric will say.
+      return null;
     }
   }
 }

@@ -1,0 +1,91 @@
+package io.uccl.p2p.transport.cxi;
+
+import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.ResourceClosedException;
+import io.uccl.p2p.spi.Channel;
+import io.uccl.p2p.spi.OpBuffer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The way to one peer: its number in the address vector.
+ *
+ * <p>Nothing on cxi can be cancelled. So a channel that is closed, or has failed, stays in the
+ * transport's table until its last operation has come back.
+ */
+final class CxiChannel implements Channel {
+
+  private final CxiTransport transport;
+  private final int index;
+  private final long peer;
+  private int outstanding;
+  private long completed;
+  private @Nullable P2pException failure;
+  private boolean closed;
+
+  CxiChannel(CxiTransport transport, int index, long peer) {
+    this.transport = transport;
+    this.index = index;
+    this.peer = peer;
+  }
+
+  @Override
+  public int post(OpBuffer operations, int first, int count) {
+    if (failure != null) {
+      // The engine has not heard of the failure yet.
+      transport.report(operations.id(first), failure);
+      return 1;
+    }
+    int taken = transport.post(this, operations, first, count);
+    outstanding += taken;
+    return taken;
+  }
+
+  /** Grows with each operation that ended: how far one has come, the network does not say. */
+  @Override
+  public long progress() {
+    return completed;
+  }
+
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      if (failure == null) {
+        failure = new ResourceClosedException("the connection was closed", FailureDetail.NONE);
+      }
+      transport.ended(this);
+    }
+  }
+
+  int index() {
+    return index;
+  }
+
+  long peer() {
+    return peer;
+  }
+
+  /** An operation has come back. */
+  void completed() {
+    outstanding--;
+    completed++;
+  }
+
+  boolean hasOutstanding() {
+    return outstanding > 0;
+  }
+
+  boolean isClosed() {
+    return closed;
+  }
+
+  /** What its operations fail with, or null while it is in order. */
+  @Nullable P2pException failure() {
+    return failure;
+  }
+
+  void fail(P2pException cause) {
+    failure = cause;
+  }
+}

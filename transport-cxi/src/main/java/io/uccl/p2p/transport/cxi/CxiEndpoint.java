@@ -1,0 +1,302 @@
+package io.uccl.p2p.transport.cxi;
+
+import io.uccl.p2p.RegistrationException;
+import io.uccl.p2p.TransportException;
+import io.uccl.p2p.TransportUnavailableException;
+import io.uccl.p2p.spi.RegionName;
+import java.security.SecureRandom;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One libfabric endpoint with its domain, completion queue and address vector, and the
+ * registrations that are bound to it.
+ *
+ * <p>Threads: the transport's owner, and the engine's thread for releases. They meet only where a
+ * registration is released while the endpoint is in use. With the threading model {@code safe}
+ * libfabric itself keeps them apart; with any other a lock does (fi_domain(3)).
+ */
+final class CxiEndpoint {
+
+  /** Completions read in one call. */
+  static final int BATCH = 256;
+
+  /**
+   * Smaller keys are "optimized" ones on cxi: they do not notice that a registration was closed.
+   */
+  private static final long LEAST_KEY = 100;
+
+  private static final int KEY_ATTEMPTS = 32;
+
+  private static final int REMOTE_READ = 1;
+  private static final int REMOTE_WRITE = 2;
+  private static final int HOST_MEMORY = 0;
+
+  private static final int COMPLETION_BYTES = 16;
+  private static final int CHANNEL = 8;
+  private static final int ERROR = 12;
+
+  /**
+   * How long operations under way are given to end by themselves when the endpoint is shut down.
+   */
+  private static final long DRAIN_NANOS = TimeUnit.SECONDS.toNanos(3);
+
+  private static final long DRAIN_STEP_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
+  private static final int NO_WAKEUP = -1;
+
+  private final CxiOpening opening;
+  private final long handle;
+  private final @Nullable ReentrantLock serial;
+  private final SecureRandom random = new SecureRandom();
+
+  /** Of the owner's calls; what else calls has a report of its own. */
+  private final CxiReport report = new CxiReport();
+
+  private final OffHeap completions = new OffHeap(BATCH * COMPLETION_BYTES);
+  private final OffHeap chosen = new OffHeap(Long.BYTES);
+
+  /** Handles of registrations that are not closed. Guarded by itself. */
+  private final Set<Long> registrations = new HashSet<>();
+
+  private boolean shutDown;
+
+  private CxiEndpoint(CxiOpening opening, long handle) {
+    this.opening = opening;
+    this.handle = handle;
+    this.serial = opening.isSerial() ? new ReentrantLock() : null;
+  }
+
+  /**
+   * Opens and enables one.
+   *
+   * @throws TransportUnavailableException if libfabric refuses
+   */
+  static CxiEndpoint open(CxiOpening opening) {
+    CxiReport report = new CxiReport();
+    long handle = CxiShim.open(opening.address(), report.address());
+    if (handle < 0) {
+      throw new TransportUnavailableException(
+          "libfabric opens no endpoint of provider "
+              + opening.provider()
+              + (opening.wantedDomain().isEmpty() ? "" : ", domain " + opening.wantedDomain()),
+          report.detail(CxiRemedies.ofOpening(opening, report)));
+    }
+    return new CxiEndpoint(opening, handle);
+  }
+
+  CxiOpening opening() {
+    return opening;
+  }
+
+  /** Why the last call of the owner failed. */
+  CxiReport report() {
+    return report;
+  }
+
+  // -- registrations
+
+  /** A registration: what operations name it by here, and what peers name it by. */
+  record Registration(long handle, long key) {}
+
+  /**
+   * Registers host memory.
+   *
+   * @throws RegistrationException if libfabric refuses
+   */
+  Registration register(RegionName name, long address, long length) {
+    int access =
+        (name.access().remoteRead() ? REMOTE_READ : 0)
+            | (name.access().remoteWrite() ? REMOTE_WRITE : 0);
+    long result = -CxiReport.FI_ENOKEY;
+    lock();
+    try {
+      for (int i = 0; i < KEY_ATTEMPTS && result == -CxiReport.FI_ENOKEY; i++) {
+        result =
+            CxiShim.register(
+                handle,
+                address,
+                length,
+                access,
+                wantedKey(),
+                HOST_MEMORY,
+                0,
+                chosen.address(),
+                report.address());
+      }
+    } finally {
+      unlock();
+    }
+    if (result < 0) {
+      throw new RegistrationException(
+          "libfabric registers no memory of " + length + " bytes",
+          report.detail(CxiRemedies.ofRegistration(report)));
+    }
+    synchronized (registrations) {
+      registrations.add(result);
+    }
+    return new Registration(result, chosen.getLong(0));
+  }
+
+  /** A random key of the domain's size; the provider looks at it only if it does not choose. */
+  private long wantedKey() {
+    int bits = Byte.SIZE * opening.keySize();
+    long mask = bits == Long.SIZE ? -1 : (1L << bits) - 1;
+    long key;
+    do {
+      key = random.nextLong() & mask;
+    } while (Long.compareUnsigned(key, LEAST_KEY) < 0 && mask > LEAST_KEY);
+    return key;
+  }
+
+  /**
+   * Closes a registration, unless operations of this process use it.
+   *
+   * @return false if they do
+   * @throws TransportException if libfabric refuses
+   */
+  boolean close(long registration) {
+    CxiReport why = new CxiReport();
+    long result;
+    lock();
+    try {
+      synchronized (registrations) {
+        if (!registrations.contains(registration)) {
+          return true;
+        }
+      }
+      result = CxiShim.closeMemory(registration, false, why.address());
+    } finally {
+      unlock();
+    }
+    if (result == -CxiReport.EBUSY) {
+      return false;
+    }
+    if (result < 0) {
+      throw why.failure("libfabric does not close a registration", "Close the engine");
+    }
+    synchronized (registrations) {
+      registrations.remove(registration);
+    }
+    return true;
+  }
+
+  // -- peers and operations
+
+  /** The peer's number, or {@code -errno}. */
+  long addPeer(byte[] address) {
+    // Longer than any address that libfabric has: the shim wants no less than its own.
+    OffHeap bytes = new OffHeap(Math.max(Long.BYTES, address.length));
+    bytes.putBytes(0, address);
+    lock();
+    try {
+      return CxiShim.addPeer(handle, bytes.address(), address.length, report.address());
+    } finally {
+      unlock();
+    }
+  }
+
+  void removePeer(long peer) {
+    lock();
+    try {
+      // An address that stays costs a few bytes, and there is nobody who could do better.
+      CxiShim.removePeer(handle, peer, report.address());
+    } finally {
+      unlock();
+    }
+  }
+
+  /** How many were taken, or {@code -errno} if the first one can never be posted. */
+  long post(long peer, int channel, long slots, int count) {
+    lock();
+    try {
+      return CxiShim.post(handle, peer, channel, slots, count, report.address());
+    } finally {
+      unlock();
+    }
+  }
+
+  /** Reads completions; how many, the last one failed at most, or {@code -errno} of the queue. */
+  long poll(int count) {
+    lock();
+    try {
+      return CxiShim.poll(handle, completions.address(), Math.min(count, BATCH), report.address());
+    } finally {
+      unlock();
+    }
+  }
+
+  long completedId(int index) {
+    return completions.getLong(index * COMPLETION_BYTES);
+  }
+
+  int completedChannel(int index) {
+    return completions.getInt(index * COMPLETION_BYTES + CHANNEL);
+  }
+
+  boolean completedWell(int index) {
+    return completions.getInt(index * COMPLETION_BYTES + ERROR) == 0;
+  }
+
+  /** Blocks until something can be polled, the wake-up was given or the time is over. */
+  void await(int wakeup, long nanos) {
+    // Not under the lock: all that it calls of libfabric is fi_trywait, and the rest is ppoll(2).
+    CxiShim.await(handle, wakeup, nanos);
+  }
+
+  // -- the end
+
+  /**
+   * Ends everything: waits for operations under way, closes what is registered and the endpoint.
+   * Takes seconds if operations do not end. Idempotent; nothing else may be called afterwards.
+   *
+   * @throws TransportException if libfabric keeps something
+   */
+  synchronized void shutDown() {
+    if (shutDown) {
+      return;
+    }
+    CxiReport why = new CxiReport();
+    drain(why);
+    long result = CxiShim.close(handle, why.address());
+    if (result < 0) {
+      throw why.failure("libfabric does not close the endpoint", "End the process to free it");
+    }
+    shutDown = true;
+  }
+
+  private void drain(CxiReport why) {
+    long deadline = System.nanoTime() + DRAIN_NANOS;
+    while (!closeRegistrations(false, why)
+        && deadline - System.nanoTime() > 0
+        && CxiShim.poll(handle, completions.address(), BATCH, why.address()) >= 0) {
+      CxiShim.await(handle, NO_WAKEUP, DRAIN_STEP_NANOS);
+    }
+    // What is left ends with the endpoint, which is closed next.
+    closeRegistrations(true, why);
+  }
+
+  /** Returns true if none is left. */
+  private boolean closeRegistrations(boolean inUseToo, CxiReport why) {
+    synchronized (registrations) {
+      registrations.removeIf(
+          registration ->
+              CxiShim.closeMemory(registration, inUseToo, why.address()) != -CxiReport.EBUSY);
+      return registrations.isEmpty();
+    }
+  }
+
+  private void lock() {
+    if (serial != null) {
+      serial.lock();
+    }
+  }
+
+  private void unlock() {
+    if (serial != null) {
+      serial.unlock();
+    }
+  }
+}

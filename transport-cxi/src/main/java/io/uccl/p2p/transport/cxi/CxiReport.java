@@ -1,0 +1,120 @@
+package io.uccl.p2p.transport.cxi;
+
+import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.PeerUnreachableException;
+import io.uccl.p2p.RemoteAccessException;
+import io.uccl.p2p.TransportException;
+import io.uccl.p2p.spi.nativelib.Errno;
+
+/**
+ * Why a call of the shim failed, and what that means.
+ *
+ * <pre>
+ * offset size
+ *      0    4  errno, positive; libfabric's own begin at 256 (fi_errno(3))
+ *      4    4  the provider's own errno, 0 if there is none
+ *      8   56  the call that failed
+ *     64  192  text of the provider or of the loader
+ * </pre>
+ */
+final class CxiReport {
+
+  static final int EPERM = Errno.EPERM;
+  static final int EBUSY = Errno.EBUSY;
+  static final int EACCES = Errno.EACCES;
+  static final int ENOENT = 2;
+  static final int EIO = 5;
+  static final int ERANGE = 34;
+  static final int ENODATA = 61;
+  static final int ECONNABORTED = 103;
+  static final int ECONNRESET = 104;
+  static final int ENOTCONN = 107;
+  static final int ESHUTDOWN = 108;
+  static final int ETIMEDOUT = Errno.ETIMEDOUT;
+  static final int ECONNREFUSED = 111;
+  static final int EHOSTDOWN = 112;
+  static final int EHOSTUNREACH = 113;
+  static final int ENETUNREACH = 101;
+  static final int ECANCELED = Errno.ECANCELED;
+  static final int EKEYREJECTED = 129;
+  static final int FI_ENOKEY = 266;
+
+  private final OffHeap bytes = new OffHeap(256);
+
+  long address() {
+    return bytes.address();
+  }
+
+  /** The errno; libfabric's. */
+  int error() {
+    return bytes.getInt(0);
+  }
+
+  /** What failed and why, as one clause. */
+  String text() {
+    String text = bytes.getText(64, 192);
+    return bytes.getText(8, 56) + (text.isEmpty() ? " failed" : ": " + text);
+  }
+
+  /** For the detail of an exception. */
+  FailureDetail detail(String remedy) {
+    int provider = bytes.getInt(4);
+    return FailureDetail.remedy(remedy)
+        .withTransport("cxi")
+        .withProvider(
+            provider != 0 ? provider : error(),
+            text() + " (" + (provider != 0 ? "error " : "errno ") + describe(error()) + ")");
+  }
+
+  /** A failure that is about nobody but this process. */
+  TransportException failure(String summary, String remedy) {
+    return new TransportException(summary, detail(remedy));
+  }
+
+  /** What an error entry of the completion queue means for the operation. */
+  P2pException ofOperation() {
+    if (isUnreachable()) {
+      return new PeerUnreachableException(
+          "the network does not reach the peer",
+          detail("See whether the peer's process lives, and that both are in one VNI"));
+    }
+    if (isRefusal()) {
+      return new RemoteAccessException(
+          "the peer's network interface refused the operation",
+          detail(
+              "The region may be closed there, or not open to this kind of operation; ask the peer"
+                  + " for a new descriptor"));
+    }
+    return failure("the operation failed in the network", "See the provider's text");
+  }
+
+  /** True if the error is about the way to the peer, not about one operation. */
+  boolean isUnreachable() {
+    return switch (error()) {
+      case ECONNABORTED,
+          ECONNRESET,
+          ENOTCONN,
+          ESHUTDOWN,
+          ETIMEDOUT,
+          ECONNREFUSED,
+          EHOSTDOWN,
+          EHOSTUNREACH,
+          ENETUNREACH ->
+          true;
+      default -> false;
+    };
+  }
+
+  /** Key, range or access; cxi tells all of them as EIO, and libfabric 2's tcp as ECANCELED. */
+  private boolean isRefusal() {
+    return switch (error()) {
+      case EPERM, EACCES, EIO, ERANGE, ECANCELED, EKEYREJECTED, FI_ENOKEY -> true;
+      default -> false;
+    };
+  }
+
+  private static String describe(int error) {
+    return error < 256 ? Errno.describe(error) : Integer.toString(error);
+  }
+}
