@@ -15,7 +15,7 @@ class LibfabricTcpConformanceTest extends TransportConformance {
   @Override
   protected TransportCapabilities capabilities() {
     return new TransportCapabilities(
-        TransportCapabilities.Refusal.PER_OPERATION,
+        TransportCapabilities.Refusal.BREAKS_CONNECTION,
         TransportCapabilities.TargetChecks.NIC_KEY,
         TransportCapabilities.Expiry.STAYS_IN_USE,
         false,

@@ -28,7 +28,6 @@ final class CxiOpening {
   private static final int FOUND = 756;
   private static final int ADDRESS_LENGTH = 760;
   private static final int ADDRESS = 768;
-  private static final int PROVIDER_FOUND = 1024;
   private static final int DOMAIN_FOUND = 1088;
   private static final int BYTES = 1152;
 
@@ -161,6 +160,15 @@ final class CxiOpening {
     return found(MATCH_EVENTS) && (!choosesKeys() || found(KEYS_OF_THEIR_OWN));
   }
 
+  /**
+   * Whether a refused operation fails alone. It does on cxi. Providers over messages, such as tcp
+   * and ofi_rxm, end the connection that carried it, with all that was under way there; which ones
+   * do not, libfabric cannot say.
+   */
+  boolean refusesAlone() {
+    return isCxi() || provider.equals("sockets");
+  }
+
   /** The endpoint's address, as fi_getname(3) gives it. */
   byte[] endpointAddress() {
     return bytes.getBytes(ADDRESS, bytes.getInt(ADDRESS_LENGTH));
@@ -168,9 +176,5 @@ final class CxiOpening {
 
   String domainFound() {
     return bytes.getText(DOMAIN_FOUND, BYTES - DOMAIN_FOUND);
-  }
-
-  String providerFound() {
-    return bytes.getText(PROVIDER_FOUND, DOMAIN_FOUND - PROVIDER_FOUND);
   }
 }

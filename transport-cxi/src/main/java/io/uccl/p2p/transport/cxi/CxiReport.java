@@ -2,7 +2,7 @@ package io.uccl.p2p.transport.cxi;
 
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.P2pException;
-import io.uccl.p2p.PeerUnreachableException;
+import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.nativelib.Errno;
@@ -75,9 +75,14 @@ final class CxiReport {
   /** What an error entry of the completion queue means for the operation. */
   P2pException ofOperation() {
     if (isUnreachable()) {
-      return new PeerUnreachableException(
-          "the network does not reach the peer",
-          detail("See whether the peer's process lives, and that both are in one VNI"));
+      return new PeerLostException(
+          "the network does not reach the peer any more",
+          detail("See whether its process lives, and that both are in one VNI; then connect anew"));
+    }
+    if (error() == ECANCELED) {
+      return new PeerLostException(
+          "the network's own connection broke: the peer refused an operation, or is gone",
+          detail("Connect anew, with new descriptors"));
     }
     if (isRefusal()) {
       return new RemoteAccessException(
@@ -89,8 +94,12 @@ final class CxiReport {
     return failure("the operation failed in the network", "See the provider's text");
   }
 
-  /** True if the error is about the way to the peer, not about one operation. */
-  boolean isUnreachable() {
+  /** True if the error is about the way to the peer, not about one operation alone. */
+  boolean breaksConnection() {
+    return isUnreachable() || error() == ECANCELED;
+  }
+
+  private boolean isUnreachable() {
     return switch (error()) {
       case ECONNABORTED,
           ECONNRESET,
@@ -106,10 +115,10 @@ final class CxiReport {
     };
   }
 
-  /** Key, range or access; cxi tells all of them as EIO, and libfabric 2's tcp as ECANCELED. */
+  /** Key, range or access; cxi tells all of them as EIO. */
   private boolean isRefusal() {
     return switch (error()) {
-      case EPERM, EACCES, EIO, ERANGE, ECANCELED, EKEYREJECTED, FI_ENOKEY -> true;
+      case EPERM, EACCES, EIO, ERANGE, EKEYREJECTED, FI_ENOKEY -> true;
       default -> false;
     };
   }

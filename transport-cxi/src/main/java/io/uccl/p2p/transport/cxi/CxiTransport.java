@@ -64,10 +64,7 @@ final class CxiTransport implements Transport {
     CxiOpening opening = endpoint.opening();
     this.capabilities =
         new TransportCapabilities(
-            // The connection of rxm's messages ends with the refused one (fi_rxm(7)).
-            opening.providerFound().contains("ofi_rxm")
-                ? Refusal.BREAKS_CONNECTION
-                : Refusal.PER_OPERATION,
+            opening.refusesAlone() ? Refusal.PER_OPERATION : Refusal.BREAKS_CONNECTION,
             TransportCapabilities.TargetChecks.NIC_KEY,
             TransportCapabilities.Expiry.STAYS_IN_USE,
             opening.revokes(),
@@ -226,7 +223,7 @@ final class CxiTransport implements Transport {
     if (!well && channel.failure() == null) {
       P2pException cause = endpoint.report().ofOperation();
       if (capabilities.refusal() == Refusal.BREAKS_CONNECTION
-          || endpoint.report().isUnreachable()) {
+          || endpoint.report().breaksConnection()) {
         channel.fail(cause);
         into.failed(channel, cause);
       } else {
