@@ -67,8 +67,7 @@ disabled_providers() {
   for name in "$temporary/libfabric-$version"/prov/*/; do
     name=$(basename -- "$name")
     case $name in
-      tcp | rxm | shm | sockets | util | coll) ;;
-      hook) printf -- '--disable-%s\n' perf trace hook_debug hook_hmem dmabuf_peer_mem profile monitor ;;
+      tcp | rxm | shm | sockets | util | coll | hook) ;;
       *) printf -- '--disable-%s\n' "$name" ;;
     esac
   done
@@ -112,7 +111,7 @@ compile() { # OUTPUT SANITIZERS... -- FILES...
 
 build_provider() {
   local made=$temporary/made
-  local -a sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=all
+  local -a sanitizers=('-fsanitize=address,undefined' -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
   say "building the provider and its driver"
   cd -- "$here"
