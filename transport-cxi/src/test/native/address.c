@@ -35,7 +35,7 @@ void sim_address_encode(uint8_t *address, const void *inner, unsigned domain) {
 
 bool sim_address_decode(const uint8_t *address, void *inner) {
   struct sockaddr_in *socket = inner;
-  if (address[6] < MARK || address[6] >= MARK + SIM_DOMAINS || address[7] != check_byte(address)) {
+  if (address[6] < MARK || address[6] >= MARK + SIM_DEVICES || address[7] != check_byte(address)) {
     return false;
   }
   *socket = (struct sockaddr_in){.sin_family = AF_INET};

@@ -18,7 +18,7 @@
 
 int sim_domain_index(const char *name) {
   if (name != NULL && strncmp(name, "cxi", 3) == 0 && name[3] >= '0' &&
-      name[3] < '0' + SIM_DOMAINS && name[4] == '\0') {
+      name[3] < '0' + SIM_DEVICES && name[4] == '\0') {
     return name[3] - '0';
   }
   return -1;
@@ -208,7 +208,7 @@ static struct fi_info *describe(unsigned domain, int mode, const struct fi_info 
 static int list(const struct fi_info *hints, int only, struct fi_info **info) {
   struct fi_info *first = NULL;
   struct fi_info **last = &first;
-  for (unsigned domain = 0; domain < SIM_DOMAINS; domain++) {
+  for (unsigned domain = 0; domain < SIM_DEVICES; domain++) {
     if (only >= 0 && domain != (unsigned)only) {
       continue;
     }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,8 @@
 #define BATCHES 8
 /* After this time without a sign of life it is looked whether the peer is still there. */
 #define QUIET_MS 150
+/* What its machine, which is this one, takes to refuse a connection, and much more. */
+#define ANSWER_MS 20
 
 /* --- buffers --- */
 
@@ -232,9 +235,14 @@ static bool is_gone(const struct sim_peer *peer) {
   if (fd < 0) {
     return false;
   }
-  bool refused = connect(fd, (struct sockaddr *)&inner, sizeof inner) != 0 && errno == ECONNREFUSED;
+  int error = connect(fd, (struct sockaddr *)&inner, sizeof inner) == 0 ? 0 : errno;
+  struct pollfd wait = {.fd = fd, .events = POLLOUT};
+  socklen_t size = sizeof error;
+  if (error == EINPROGRESS && poll(&wait, 1, ANSWER_MS) == 1) {
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  }
   close(fd);
-  return refused;
+  return error == ECONNREFUSED;
 }
 
 static void fail_lane(struct sim_endpoint *endpoint, const struct sim_lane *lane) {

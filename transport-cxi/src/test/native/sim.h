@@ -25,7 +25,7 @@
 #include "wire.h"
 
 #define SIM_ADDRESS_LENGTH 8
-#define SIM_DOMAINS 4
+#define SIM_DEVICES 4
 #define SIM_TX_MOST 16384u
 #define SIM_TX_DEFAULT 1024u
 #define SIM_RX_MOST 15360u
