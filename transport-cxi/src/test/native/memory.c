@@ -202,6 +202,27 @@ enum sim_error sim_remote_access_locked(struct sim_endpoint *endpoint, const str
 
 /* --- closing --- */
 
+static void link_region(struct sim_mr *mr) {
+  struct sim_mr *first = mr->endpoint->regions;
+  mr->previous_of_endpoint = NULL;
+  mr->next_of_endpoint = first;
+  if (first != NULL) {
+    first->previous_of_endpoint = mr;
+  }
+  mr->endpoint->regions = mr;
+}
+
+static void unlink_region(struct sim_mr *mr) {
+  if (mr->previous_of_endpoint == NULL) {
+    mr->endpoint->regions = mr->next_of_endpoint;
+  } else {
+    mr->previous_of_endpoint->next_of_endpoint = mr->next_of_endpoint;
+  }
+  if (mr->next_of_endpoint != NULL) {
+    mr->next_of_endpoint->previous_of_endpoint = mr->previous_of_endpoint;
+  }
+}
+
 /* Takes a region out of the registry and the endpoint, and frees it. */
 static void free_region_locked(struct sim_mr *mr) {
   struct sim_registry *registry = &mr->domain->registry;
@@ -209,11 +230,7 @@ static void free_region_locked(struct sim_mr *mr) {
     remove_key(registry, mr);
   }
   if (mr->enabled) {
-    struct sim_mr **link = &mr->endpoint->regions;
-    while (*link != mr) {
-      link = &(*link)->next_of_endpoint;
-    }
-    *link = mr->next_of_endpoint;
+    unlink_region(mr);
   }
   if (mr->closed) {
     sim_count(SIM_LINGERING, -1);
@@ -355,8 +372,7 @@ static int enable_locked(struct sim_mr *mr) {
     choose_key_locked(mr);
   }
   mr->enabled = true;
-  mr->next_of_endpoint = mr->endpoint->regions;
-  mr->endpoint->regions = mr;
+  link_region(mr);
   return 0;
 }
 

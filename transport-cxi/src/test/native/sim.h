@@ -86,6 +86,7 @@ struct sim_mr {
   unsigned open; /* writes whose first piece was taken and whose last was not */
   struct sim_mr *next_in_bucket;
   struct sim_mr *next_of_endpoint;
+  struct sim_mr *previous_of_endpoint;
 };
 
 struct sim_registry {

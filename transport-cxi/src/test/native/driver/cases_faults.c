@@ -102,6 +102,8 @@ static void device_gone(void) {
   expect(write_outcome(&pair, 8, 0, fi_mr_key(pair.region)), 0);
   expect(fi_close(&dead.ep->fid), 0);
   expect(fi_close(&eq->fid), 0);
+  expect(fi_endpoint(dead.domain, dead.info, &dead.ep, NULL), 0);
+  close_side(&dead);
   close_pair(&pair);
 }
 

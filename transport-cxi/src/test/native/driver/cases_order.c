@@ -34,7 +34,7 @@ static void close_order(void) {
 
 static void objects_counted(void) {
   struct pair pair;
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 5; i++) {
     open_pair(&pair, (struct settings){0}, (struct settings){0});
     expect(counted(SIM_FABRICS), 2);
     expect(counted(SIM_DOMAINS), 2);
@@ -48,8 +48,8 @@ static void objects_counted(void) {
       expect(counted((enum sim_counter)counter), 0);
     }
   }
-  expect(counted(SIM_WRITES), 20);
-  expect(counted(SIM_COMPLETIONS), 20);
+  expect(counted(SIM_WRITES), 5);
+  expect(counted(SIM_COMPLETIONS), 5);
 }
 
 /* Whatever is under way: the buffers are the caller's again afterwards. */
@@ -99,8 +99,11 @@ static void slow_close(void) {
   clock_gettime(CLOCK_MONOTONIC, &before);
   expect(fi_close(&side.ep->fid), 0);
   clock_gettime(CLOCK_MONOTONIC, &after);
-  long long took = (after.tv_sec - before.tv_sec) * 1000LL + (after.tv_nsec - before.tv_nsec) / 1000000;
+  long long took =
+      (after.tv_sec - before.tv_sec) * 1000LL + (after.tv_nsec - before.tv_nsec) / 1000000;
   expect(took >= 59, true);
+  expect(fi_endpoint(side.domain, side.info, &side.ep, NULL), 0);
+  close_side(&side);
 }
 
 const struct test_case order_cases[] = {
