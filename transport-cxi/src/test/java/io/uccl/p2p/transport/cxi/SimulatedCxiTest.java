@@ -1,0 +1,95 @@
+package io.uccl.p2p.transport.cxi;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Runs the C driver of the simulated cxi provider: one case for each rule of cxi that it keeps. */
+class SimulatedCxiTest {
+
+  private static final int SECONDS = 120;
+
+  @TempDir Path folder;
+
+  @BeforeEach
+  void once() {
+    assumeTrue(
+        !"25".equals(System.getProperty("p2p.pass")) || System.getProperty("p2p.jdk25") == null,
+        "no Java runs in the driver: once is enough, and the pass before this one did it");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"driver, provider", "driver_sanitized, sanitized"})
+  void theSimulatedProviderKeepsTheRulesOfCxi(String driver, String provider) throws Exception {
+    Run run = run(List.of(driver, provider), Map.of());
+    assertThat(run.output().lines()).noneMatch(line -> line.startsWith("FAILED"));
+    assertThat(run.output()).contains("simulated cxi: ", " cases, 0 failed");
+    assertThat(run.exit()).isZero();
+  }
+
+  @Test
+  void aRuleThatIsBrokenFailsTheDriver() throws Exception {
+    Run run =
+        run(
+            List.of("driver", "provider", "writes of all lengths"),
+            Map.of("FI_CXI_SIM_FAULT_CQ_ERROR", "at:4"));
+    assertThat(run.output()).contains("FAILED: writes of all lengths", "1 cases, 1 failed");
+    assertThat(run.exit()).isEqualTo(1);
+  }
+
+  @Test
+  void aDriverThatRanNothingFails() throws Exception {
+    Run run = run(List.of("driver", "provider", "no such rule"), Map.of());
+    assertThat(run.output()).contains("0 cases");
+    assertThat(run.exit()).isEqualTo(1);
+  }
+
+  private record Run(int exit, String output) {}
+
+  /** Runs a driver of the simulated provider's folder; the first two names are files in it. */
+  private Run run(List<String> command, Map<String, String> environment)
+      throws IOException, InterruptedException {
+    Path simulated = simulated();
+    Path log = folder.resolve("output");
+    ProcessBuilder builder = new ProcessBuilder(new ArrayList<>(command));
+    builder.command().set(0, simulated.resolve(command.get(0)).toString());
+    builder.command().set(1, simulated.resolve(command.get(1)).toString());
+    builder.environment().putAll(environment);
+    Process process = builder.redirectErrorStream(true).redirectOutput(log.toFile()).start();
+    boolean ended = process.waitFor(SECONDS, TimeUnit.SECONDS);
+    if (!ended) {
+      process.destroyForcibly().waitFor();
+    }
+    String output = Files.readString(log, StandardCharsets.UTF_8);
+    assertThat(ended).as("ends within %d s: %s", SECONDS, output).isTrue();
+    return new Run(process.exitValue(), output);
+  }
+
+  /** The folder that build.sh printed; without it the test is aborted, or fails where required. */
+  private static Path simulated() {
+    String folder = System.getProperty("p2p.simcxi", "");
+    boolean required =
+        Arrays.asList(System.getProperty("p2p.require", "").split(",", -1)).contains("simcxi");
+    if (required) {
+      assertThat(folder).as("-Dp2p.require=simcxi asks for -Dp2p.simcxi=FOLDER").isNotEmpty();
+    }
+    assumeTrue(
+        !folder.isEmpty(),
+        "no simulated cxi provider: -Dp2p.simcxi=$(transport-cxi/src/test/native/build.sh)");
+    return Path.of(folder);
+  }
+}

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Builds libfabric 2.1.0 and, on it, the simulated cxi provider, outside the work tree.
+#
+#   build.sh
+#
+# Prints one line on stdout, the folder; it has
+#
+#   libfabric/include, libfabric/lib   libfabric with the providers tcp, rxm, shm and sockets
+#   provider/libcxi-fi.so              the simulated provider: a folder for FI_PROVIDER_PATH
+#   sanitized/libcxi-fi.so             the same under the address and undefined-behaviour sanitizers
+#   driver, driver_sanitized           its tests
+#
+# The folder is ${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-2.1.0. What is there and was made
+# of the same sources is kept. Two runs at a time wait for each other. Everything else goes to stderr.
+set -euo pipefail
+
+readonly version=2.1.0
+readonly archive=libfabric_$version.orig.tar.xz
+readonly sha256=1a66369772d5bb151737214af1c478993e969cf298e8f9ed369e7a2ab8d8c6df
+readonly -a urls=(
+  "https://deb.debian.org/debian/pool/main/libf/libfabric/$archive"
+  "http://deb.debian.org/debian/pool/main/libf/libfabric/$archive"
+  "https://snapshot.debian.org/archive/debian/20250501T000000Z/pool/main/libf/libfabric/$archive"
+)
+readonly -a sources=(provider.c getinfo.c fabric.c domain.c memory.c address.c completion.c
+  endpoint.c operations.c progress.c counts.c)
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+folder=${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-$version
+jobs=$(nproc)
+((jobs <= 4)) || jobs=4
+
+say() { printf 'simulated cxi: %s\n' "$*" >&2; }
+
+die() {
+  say "$*"
+  exit 1
+}
+
+# Runs a command; its output is shown only when it fails.
+quietly() { # NAME COMMAND...
+  local name=$1 log=$temporary/log
+  shift
+  "$@" >"$log" 2>&1 || {
+    tail -n 40 "$log" >&2
+    die "$name failed"
+  }
+}
+
+# --- libfabric ---------------------------------------------------------------------------------
+
+fetch() {
+  local url
+  for url in "${urls[@]}"; do
+    if curl -fsSL --connect-timeout 10 --max-time 120 -o "$temporary/$archive" "$url" 2>>"$temporary/curl" &&
+      printf '%s  %s\n' "$sha256" "$temporary/$archive" | sha256sum -c --status; then
+      return 0
+    fi
+  done
+  tail -n 3 "$temporary/curl" >&2
+  die "$archive with the right checksum is not to be had from: ${urls[*]}"
+}
+
+# Every provider that configure knows, but the four.
+disabled_providers() {
+  local name
+  for name in "$temporary/libfabric-$version"/prov/*/; do
+    name=$(basename -- "$name")
+    case $name in
+      tcp | rxm | shm | sockets | util | coll | hook) ;;
+      *) printf -- '--disable-%s\n' "$name" ;;
+    esac
+  done
+}
+
+build_libfabric() {
+  local source=$temporary/libfabric-$version
+  local -a disabled
+  say "building libfabric $version (a minute or so, once)"
+  fetch
+  quietly "unpacking $archive" tar -C "$temporary" -xf "$temporary/$archive"
+  cd -- "$source"
+  quietly "libfabric's autogen.sh" ./autogen.sh
+  mapfile -t disabled < <(disabled_providers)
+  quietly "libfabric's configure" ./configure --prefix="$folder/libfabric" --disable-static \
+    --enable-tcp --enable-rxm --enable-shm --enable-sockets "${disabled[@]}"
+  quietly "libfabric's build" make -j"$jobs"
+  quietly "libfabric's installation" make install DESTDIR="$temporary/root"
+  # Installed by libfabric only together with its cxi provider, which needs hardware to build.
+  cp prov/cxi/include/fi_cxi_ext.h "$temporary/root$folder/libfabric/include/rdma/"
+  cd -- "$here"
+  rm -rf -- "$folder/libfabric"
+  mv -- "$temporary/root$folder/libfabric" "$folder/libfabric"
+}
+
+# --- the provider --------------------------------------------------------------------------------
+
+compile() { # OUTPUT SANITIZERS... -- FILES...
+  local output=$1
+  local -a flags=(-D_GNU_SOURCE -std=c11 -O2 -g -Wall -Wextra -Werror -fvisibility=hidden)
+  shift
+  while [[ $1 != -- ]]; do
+    flags+=("$1")
+    shift
+  done
+  shift
+  quietly "compiling $(basename -- "$output")" "${CC:-gcc}" "${flags[@]}" \
+    -isystem "$folder/libfabric/include" -o "$output" "$@" \
+    -L"$folder/libfabric/lib" -Wl,-rpath,"$folder/libfabric/lib" -Wl,-z,now -lfabric -lpthread
+}
+
+build_provider() {
+  local made=$temporary/made
+  local -a sanitizers=('-fsanitize=address,undefined' -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  say "building the provider and its driver"
+  cd -- "$here"
+  mkdir -p "$made/provider" "$made/sanitized"
+  compile "$made/provider/libcxi-fi.so" -fPIC -shared -Wl,-z,defs -- "${sources[@]}"
+  compile "$made/sanitized/libcxi-fi.so" -fPIC -shared "${sanitizers[@]}" -- "${sources[@]}"
+  compile "$made/driver" -- driver/*.c
+  compile "$made/driver_sanitized" "${sanitizers[@]}" -- driver/*.c
+  local name
+  for name in provider sanitized driver driver_sanitized; do
+    rm -rf -- "${folder:?}/$name"
+    mv -- "$made/$name" "$folder/$name"
+  done
+}
+
+# --- main ------------------------------------------------------------------------------------------
+
+# $1 holds the checksum $2.
+is_made_of() { [[ -f $1 && $(<"$1") == "$2" ]]; }
+
+mkdir -p -- "$folder"
+exec {lock}>"$folder/lock"
+flock "$lock"
+temporary=$(mktemp -d -- "$folder/build.XXXXXX")
+trap 'rm -rf -- "$temporary"' EXIT
+
+library_sum=$({
+  printf '%s\n' "$sha256" "$folder"
+  declare -f build_libfabric disabled_providers
+} | sha256sum)
+is_made_of "$folder/libfabric.made" "$library_sum" || {
+  rm -f -- "$folder/libfabric.made" "$folder/provider.made"
+  build_libfabric {lock}>&-
+  printf '%s' "$library_sum" >"$folder/libfabric.made"
+}
+
+provider_sum=$(cd -- "$here" && cat -- *.c *.h driver/*.c driver/*.h build.sh | sha256sum)
+is_made_of "$folder/provider.made" "$provider_sum" || {
+  rm -f -- "$folder/provider.made"
+  build_provider {lock}>&-
+  printf '%s' "$provider_sum" >"$folder/provider.made"
+}
+
+printf '%s\n' "$folder"
