@@ -22,7 +22,6 @@ import io.uccl.p2p.TransferBatch;
 import io.uccl.p2p.TransferStatus;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 
@@ -221,13 +220,5 @@ abstract class MemoryRules extends Rules {
   /** Memory that was given back reads zeros. */
   private static void awaitGivenBack(ByteBuffer view) {
     until("the memory was given back", () -> Pattern.mismatch(view, 0, 0) == -1);
-  }
-
-  private static void until(String what, BooleanSupplier condition) {
-    long deadline = System.nanoTime() + Limits.PATIENCE.toNanos();
-    while (!condition.getAsBoolean()) {
-      assertThat(System.nanoTime() - deadline).as("waited for: %s", what).isNegative();
-      Thread.yield();
-    }
   }
 }

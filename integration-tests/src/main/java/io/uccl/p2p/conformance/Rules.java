@@ -1,7 +1,13 @@
 package io.uccl.p2p.conformance;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.uccl.p2p.BufferState;
 import io.uccl.p2p.EngineConfig;
+import io.uccl.p2p.spi.TransportCapabilities.Expiry;
 import java.util.Random;
+import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 
 /** What every group of rules needs. */
 abstract class Rules {
@@ -39,5 +45,22 @@ abstract class Rules {
 
   final String seedText() {
     return "p2p.seed=" + kit.seed();
+  }
+
+  /** The memory may be used again: at once, or, where nothing can end an operation, some time. */
+  final void freeAgain(Supplier<BufferState> buffer) {
+    if (kit().capabilities().expiry() == Expiry.STAYS_IN_USE) {
+      until("the network is done with the memory", () -> buffer.get() == BufferState.FREE);
+    } else {
+      assertThat(buffer.get()).isEqualTo(BufferState.FREE);
+    }
+  }
+
+  static void until(String what, BooleanSupplier condition) {
+    long deadline = System.nanoTime() + Limits.PATIENCE.toNanos();
+    while (!condition.getAsBoolean()) {
+      assertThat(System.nanoTime() - deadline).as("waited for: %s", what).isNegative();
+      Thread.yield();
+    }
   }
 }

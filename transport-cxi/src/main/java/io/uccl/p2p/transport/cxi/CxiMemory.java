@@ -17,6 +17,11 @@ import io.uccl.p2p.spi.RegisteredMemory;
  */
 final class CxiMemory implements RegisteredMemory {
 
+  /** Words of the descriptor's own part. */
+  static final int BASE = 0;
+
+  static final int LENGTH = 2;
+
   private final CxiTransport transport;
   private final CxiEndpoint endpoint;
   private final RegionName name;

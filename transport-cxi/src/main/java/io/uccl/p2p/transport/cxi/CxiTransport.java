@@ -3,6 +3,7 @@ package io.uccl.p2p.transport.cxi;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.P2pException;
+import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.Channel;
@@ -161,6 +162,42 @@ final class CxiTransport implements Transport {
   // -- operations
 
   int post(CxiChannel channel, OpBuffer operations, int first, int count) {
+    int inside = 0;
+    while (inside < count && isInsideRegion(operations, first + inside)) {
+      inside++;
+    }
+    if (inside == 0) {
+      report(operations.id(first), outside());
+      return 1;
+    }
+    return postChecked(channel, operations, first, inside);
+  }
+
+  /**
+   * The NIC adds the offset to the region's first byte without looking at its sign, and knows the
+   * region by its key alone; so what the descriptor says of the region is looked at here, as the
+   * C++ engine does.
+   */
+  private static boolean isInsideRegion(OpBuffer operations, int index) {
+    long base = operations.remoteOwn(index, CxiMemory.BASE);
+    long regionLength = operations.remoteOwn(index, CxiMemory.LENGTH);
+    long offset = operations.remoteAddress(index) - base;
+    long length = operations.length(index);
+    return base != 0
+        && offset >= 0
+        && regionLength > 0
+        && length <= regionLength
+        && offset <= regionLength - length;
+  }
+
+  private static RemoteAccessException outside() {
+    return new RemoteAccessException(
+        "the descriptor's range is outside the region that it names for cxi, or it names none",
+        FailureDetail.remedy("Ask the peer for a descriptor of its cxi transport")
+            .withTransport("cxi"));
+  }
+
+  private int postChecked(CxiChannel channel, OpBuffer operations, int first, int count) {
     long slots = operations.address() + (long) first * OpBuffer.SLOT_BYTES;
     long taken = endpoint.post(channel.peer(), channel.index(), slots, count);
     if (taken >= 0) {
