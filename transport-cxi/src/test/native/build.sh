@@ -10,8 +10,10 @@
 #   sanitized/libcxi-fi.so             the same under the address and undefined-behaviour sanitizers
 #   driver, driver_sanitized           its tests
 #
-# The folder is ${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-2.1.0. What is there and was made
-# of the same sources is kept. Two runs at a time wait for each other. Everything else goes to stderr.
+# All is in ${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-2.1.0: libfabric once, the provider in
+# a folder for each state of its sources, so that two work trees do not get in each other's way. What
+# is there is kept; a state that was not asked for in 30 days goes. Two runs wait for each other.
+# Everything that this script has to say goes to stderr.
 set -euo pipefail
 
 readonly version=2.1.0
@@ -109,7 +111,7 @@ compile() { # OUTPUT SANITIZERS... -- FILES...
     -L"$folder/libfabric/lib" -Wl,-rpath,"$folder/libfabric/lib" -Wl,-z,now -lfabric -lpthread
 }
 
-build_provider() {
+build_provider() { # FOLDER
   local made=$temporary/made
   local -a sanitizers=('-fsanitize=address,undefined' -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
@@ -120,17 +122,11 @@ build_provider() {
   compile "$made/sanitized/libcxi-fi.so" -fPIC -shared "${sanitizers[@]}" -- "${sources[@]}"
   compile "$made/driver" -- driver/*.c
   compile "$made/driver_sanitized" "${sanitizers[@]}" -- driver/*.c
-  local name
-  for name in provider sanitized driver driver_sanitized; do
-    rm -rf -- "${folder:?}/$name"
-    mv -- "$made/$name" "$folder/$name"
-  done
+  ln -s ../libfabric "$made/libfabric"
+  mv -- "$made" "$1"
 }
 
 # --- main ------------------------------------------------------------------------------------------
-
-# $1 holds the checksum $2.
-is_made_of() { [[ -f $1 && $(<"$1") == "$2" ]]; }
 
 mkdir -p -- "$folder"
 exec {lock}>"$folder/lock"
@@ -138,21 +134,20 @@ flock "$lock"
 temporary=$(mktemp -d -- "$folder/build.XXXXXX")
 trap 'rm -rf -- "$temporary"' EXIT
 
-library_sum=$({
+recipe=$({
   printf '%s\n' "$sha256" "$folder"
   declare -f build_libfabric disabled_providers
 } | sha256sum)
-is_made_of "$folder/libfabric.made" "$library_sum" || {
-  rm -f -- "$folder/libfabric.made" "$folder/provider.made"
+if [[ ! -f $folder/libfabric.made || $(<"$folder/libfabric.made") != "$recipe" ]]; then
+  rm -f -- "$folder/libfabric.made"
   build_libfabric {lock}>&-
-  printf '%s' "$library_sum" >"$folder/libfabric.made"
-}
+  printf '%s' "$recipe" >"$folder/libfabric.made"
+fi
 
-provider_sum=$(cd -- "$here" && cat -- *.c *.h driver/*.c driver/*.h build.sh | sha256sum)
-is_made_of "$folder/provider.made" "$provider_sum" || {
-  rm -f -- "$folder/provider.made"
-  build_provider {lock}>&-
-  printf '%s' "$provider_sum" >"$folder/provider.made"
-}
+state=$(cd -- "$here" && cat -- *.c *.h driver/*.c driver/*.h build.sh | sha256sum)
+simulated=$folder/simulated-${state:0:16}
+[[ -d $simulated ]] || build_provider "$simulated" {lock}>&-
+touch -- "$simulated"
+find "$folder" -maxdepth 1 -name 'simulated-*' -mtime +30 -exec rm -rf -- {} +
 
-printf '%s\n' "$folder"
+printf '%s\n' "$simulated"

@@ -26,17 +26,27 @@ static struct sim_cq *cq_of(struct fid_cq *fid) { return sim_container(fid, stru
 
 /* --- entries --- */
 
+static void wake_locked(struct sim_cq *cq) {
+  if (cq->armed && cq->wake >= 0) {
+    cq->armed = false;
+    /* Cannot block: the value stays far from the limit of an eventfd. */
+    eventfd_write(cq->wake, 1);
+  }
+}
+
+void sim_cq_posted_locked(struct sim_cq *cq) {
+  if (!cq->timed) {
+    wake_locked(cq);
+  }
+}
+
 void sim_cq_push_locked(struct sim_cq *cq, const struct sim_entry *entry) {
   /* There is room: every operation reserved its entry when it was posted. */
   cq->ring[(cq->first + cq->count) % cq->size] = *entry;
   cq->count++;
   sim_count(SIM_COMPLETIONS, 1);
   sim_count(SIM_FAILURES, entry->error != 0 ? 1 : 0);
-  if (cq->armed && cq->wake >= 0) {
-    cq->armed = false;
-    /* Cannot block: the value stays far from the limit of an eventfd. */
-    eventfd_write(cq->wake, 1);
-  }
+  wake_locked(cq);
 }
 
 static void pop_locked(struct sim_cq *cq) {
@@ -165,6 +175,10 @@ static const char *cq_strerror(struct fid_cq *fid, int prov_errno, const void *e
 /* Lets the wait end by itself after a while, or not. */
 static void set_timer(struct sim_cq *cq, bool on) {
   struct itimerspec time = {0};
+  if (on == cq->timed) {
+    return;
+  }
+  cq->timed = on;
   if (on) {
     time.it_value.tv_nsec = LOOK_AFTER_MS * 1000000L;
     time.it_interval = time.it_value;

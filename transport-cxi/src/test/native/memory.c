@@ -146,8 +146,8 @@ static enum sim_error find_target(struct sim_endpoint *endpoint, const struct si
   return SIM_OK;
 }
 
-/* The owner of closed memory may have unmapped it: through the kernel, which says so. */
-static bool copy_closed(void *to, void *from, size_t length, bool write) {
+/* For memory that may not be mapped: the kernel says so. */
+static bool copy_by_kernel(void *to, void *from, size_t length, bool write) {
   struct iovec local = {.iov_base = write ? from : to, .iov_len = length};
   struct iovec remote = {.iov_base = write ? to : from, .iov_len = length};
   ssize_t done = write ? process_vm_writev(getpid(), &local, 1, &remote, 1, 0)
@@ -183,7 +183,7 @@ enum sim_error sim_remote_access_locked(struct sim_endpoint *endpoint, const str
   if (mr->closed) {
     sim_count(SIM_LATE_ACCESSES, 1);
     if (wire->length > 0 &&
-        !copy_closed(write ? target : data, write ? data : target, wire->length, write)) {
+        !copy_by_kernel(write ? target : data, write ? data : target, wire->length, write)) {
       error = SIM_ERROR_RANGE;
     }
   } else if (wire->length > 0) {
@@ -428,10 +428,22 @@ static int admit_locked(struct sim_domain *domain, struct sim_mr *mr, uint64_t r
   return 0;
 }
 
+/* As cxi, which pins the pages: the memory must be there. Its ends stand for all of it. */
+static bool is_mapped(char *base, size_t length) {
+  char first;
+  char last;
+  return length == 0 || (base != NULL && length - 1 <= UINTPTR_MAX - (uintptr_t)base &&
+                         copy_by_kernel(&first, base, 1, false) &&
+                         copy_by_kernel(&last, base + length - 1, 1, false));
+}
+
 static int register_range(struct sim_domain *domain, void *base, size_t length, uint64_t access,
                           uint64_t requested_key, void *context, struct fid_mr **mr) {
   if (sim_fault_strikes(SIM_FAULT_REGISTRATION)) {
     return -FI_ENOMEM;
+  }
+  if (!is_mapped(base, length)) {
+    return -FI_EFAULT;
   }
   struct sim_mr *made = calloc(1, sizeof *made);
   if (made == NULL) {

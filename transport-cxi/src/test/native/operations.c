@@ -252,6 +252,7 @@ static ssize_t post_locked(struct sim_endpoint *endpoint, const struct request *
   if ((request->flags & FI_MORE) == 0) {
     sim_pump_locked(endpoint);
   }
+  sim_cq_posted_locked(endpoint->tx_cq);
   return 0;
 }
 

@@ -53,7 +53,27 @@ static ssize_t send_locked(struct sim_endpoint *endpoint, struct sim_buffer *buf
   struct iovec iov[] = {{&buffer->header, sizeof buffer->header}, {data, length}};
   memcpy(buffer->header.from, endpoint->address, sizeof buffer->header.from);
   buffer->header.magic = SIM_WIRE_MAGIC;
-  return fi_sendv(endpoint->inner, iov, NULL, length == 0 ? 1 : 2, peer->inner, buffer);
+  ssize_t status = fi_sendv(endpoint->inner, iov, NULL, length == 0 ? 1 : 2, peer->inner, buffer);
+  if (status == 0) {
+    buffer->previous = NULL;
+    buffer->next = endpoint->under_way;
+    if (buffer->next != NULL) {
+      buffer->next->previous = buffer;
+    }
+    endpoint->under_way = buffer;
+  }
+  return status;
+}
+
+static void came_back(struct sim_endpoint *endpoint, struct sim_buffer *buffer) {
+  if (buffer->previous == NULL) {
+    endpoint->under_way = buffer->next;
+  } else {
+    buffer->previous->next = buffer->next;
+  }
+  if (buffer->next != NULL) {
+    buffer->next->previous = buffer->previous;
+  }
 }
 
 static ssize_t post_receive(struct sim_endpoint *endpoint, struct sim_buffer *buffer) {
@@ -66,11 +86,12 @@ static ssize_t post_receive(struct sim_endpoint *endpoint, struct sim_buffer *bu
 static void flush_replies(struct sim_endpoint *endpoint) {
   while (endpoint->replies != NULL) {
     struct sim_buffer *buffer = endpoint->replies;
+    struct sim_buffer *next = buffer->next;
     ssize_t status = send_locked(endpoint, buffer, buffer->peer, buffer->data, buffer->length);
     if (status == -FI_EAGAIN) {
       return;
     }
-    endpoint->replies = buffer->next;
+    endpoint->replies = next;
     if (endpoint->replies == NULL) {
       endpoint->last_reply = NULL;
     }
@@ -277,6 +298,7 @@ static void look_for_peers(struct sim_endpoint *endpoint) {
 /* --- the inner queue --- */
 
 static void sent(struct sim_endpoint *endpoint, struct sim_buffer *buffer, bool failed) {
+  came_back(endpoint, buffer);
   if (buffer->of_operation) {
     struct sim_operation *operation =
         sim_operation_find_locked(endpoint, buffer->slot, buffer->generation);
@@ -369,19 +391,22 @@ int sim_progress_start_locked(struct sim_endpoint *endpoint) {
   return 0;
 }
 
+static void free_all(struct sim_buffer **list) {
+  while (*list != NULL) {
+    struct sim_buffer *buffer = *list;
+    *list = buffer->next;
+    free(buffer);
+  }
+}
+
 /* After the inner endpoint is closed: nothing reads from these any more. */
 void sim_progress_stop_locked(struct sim_endpoint *endpoint) {
   for (int i = 0; i < SIM_RECEIVES; i++) {
     free(endpoint->receives[i]);
+    endpoint->receives[i] = NULL;
   }
-  while (endpoint->replies != NULL) {
-    struct sim_buffer *buffer = endpoint->replies;
-    endpoint->replies = buffer->next;
-    free(buffer);
-  }
-  while (endpoint->spare != NULL) {
-    struct sim_buffer *buffer = endpoint->spare;
-    endpoint->spare = buffer->next;
-    free(buffer);
-  }
+  free_all(&endpoint->under_way);
+  free_all(&endpoint->replies);
+  free_all(&endpoint->spare);
+  endpoint->last_reply = NULL;
 }

@@ -157,6 +157,7 @@ struct sim_cq {
   int wake;
   int timer;
   bool armed; /* somebody may be waiting */
+  bool timed; /* and is woken by the timer */
   struct sim_entry *ring;
   size_t size;
   size_t first;
@@ -201,6 +202,7 @@ struct sim_lane {
 /* A message that the inner endpoint receives into or sends from. */
 struct sim_buffer {
   struct sim_buffer *next;
+  struct sim_buffer *previous; /* in the list of those under way */
   struct sim_peer *peer; /* of a reply that waits to be sent */
   uint32_t slot;
   uint32_t generation;
@@ -240,7 +242,8 @@ struct sim_endpoint {
   struct sim_buffer *receives[SIM_RECEIVES];
   struct sim_buffer *replies;
   struct sim_buffer *last_reply;
-  struct sim_buffer *spare; /* without data */
+  struct sim_buffer *under_way; /* sends that the inner endpoint has not given back */
+  struct sim_buffer *spare;     /* without data */
 };
 
 /* counts.c */
@@ -297,6 +300,8 @@ int sim_cq_open(struct fid_domain *domain, struct fi_cq_attr *attr, struct fid_c
 int sim_cq_add_endpoint_locked(struct sim_cq *cq, struct sim_endpoint *endpoint);
 void sim_cq_remove_endpoint_locked(struct sim_cq *cq, struct sim_endpoint *endpoint);
 void sim_cq_push_locked(struct sim_cq *cq, const struct sim_entry *entry);
+/* Whoever waits must look for answers from now on. */
+void sim_cq_posted_locked(struct sim_cq *cq);
 int sim_cq_trywait(struct sim_cq *cq);
 
 /* endpoint.c */

@@ -1,6 +1,8 @@
 /* The life of a memory region, and its keys. */
 #include "driver.h"
 
+#include <sys/mman.h>
+
 static char small[4096];
 
 static void key_at_enable(void) {
@@ -70,6 +72,21 @@ static void one_iov(void) {
   expect(fi_mr_regv(side.domain, iov, 2, FI_REMOTE_WRITE, 0, 0, 0, &region, NULL), -FI_ENOSYS);
   expect(fi_mr_regv(side.domain, iov, 1, FI_REMOTE_WRITE, 0, 0, 0, &region, NULL), 0);
   expect(fi_close(&region->fid), 0);
+  close_side(&side);
+}
+
+static void memory_that_is_not_there(void) {
+  struct side side;
+  struct fid_mr *region = NULL;
+  open_side(&side, (struct settings){0});
+  char *mapped = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  expect(mapped != MAP_FAILED, true);
+  expect(munmap(mapped + 4096, 4096), 0);
+  expect(fi_mr_reg(side.domain, mapped, 4097, FI_REMOTE_READ, 0, 0, 0, &region, NULL), -FI_EFAULT);
+  expect(fi_mr_reg(side.domain, NULL, 8, FI_REMOTE_READ, 0, 0, 0, &region, NULL), -FI_EFAULT);
+  expect(fi_mr_reg(side.domain, mapped, 4096, FI_REMOTE_READ, 0, 0, 0, &region, NULL), 0);
+  expect(fi_close(&region->fid), 0);
+  expect(munmap(mapped, 4096), 0);
   close_side(&side);
 }
 
@@ -150,6 +167,7 @@ const struct test_case memory_cases[] = {
     {"a client's key has 4 bytes and may be taken", client_keys, {NULL}},
     {"0 is a key", key_zero, {NULL}},
     {"a region has one iov", one_iov, {NULL}},
+    {"memory that is not mapped is refused", memory_that_is_not_there, {NULL}},
     {"a domain has 65536 regions", region_limit, {NULL}},
     {"without a GPU device memory is refused", no_device_memory, {NULL}},
     {"with a simulated GPU device memory is taken", device_memory, {"FI_CXI_SIM_GPU", "1", NULL}},

@@ -1,6 +1,7 @@
 /* Reads and writes: what arrives, what is refused at the post and what at the target. */
 #include "driver.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -420,6 +421,33 @@ static void dead_peer(void) {
   close_side(&side);
 }
 
+/* Posted after somebody began to wait, when nothing was under way. */
+static void dead_peer_wakes(void) {
+  struct introduction peer;
+  struct side side;
+  struct fi_cq_err_entry error = {0};
+  pid_t child = start_server(&peer);
+  open_side(&side, (struct settings){0});
+  struct fid *fid = &side.cq->fid;
+  struct pollfd wait = {.events = POLLIN};
+  expect(fi_control(fid, FI_GETWAIT, &wait.fd), 0);
+  stop(child);
+  fi_addr_t to = insert(&side, peer.address);
+  expect(fi_trywait(side.fabric, &fid, 1), 0);
+  expect(fi_write(side.ep, source, 8, NULL, to, 0, peer.key, NULL), 0);
+  struct fi_cq_msg_entry entry;
+  ssize_t status;
+  while ((status = fi_cq_read(side.cq, &entry, 1)) == -FI_EAGAIN) {
+    expect(poll(&wait, 1, 10000), 1);
+    while (fi_trywait(side.fabric, &fid, 1) == -FI_EAGAIN && counted(SIM_COMPLETIONS) == 0) {
+    }
+  }
+  expect(status, -FI_EAVAIL);
+  expect(fi_cq_readerr(side.cq, &error, 0), 1);
+  expect(error.err, FI_EHOSTUNREACH);
+  close_side(&side);
+}
+
 static void never_there(void) {
   struct introduction peer;
   struct side side;
@@ -454,6 +482,7 @@ const struct test_case rma_cases[] = {
     {"many operations in flight arrive", many_in_flight, {NULL}},
     {"two processes write and read", two_processes, {NULL}},
     {"a peer that died is EHOSTUNREACH", dead_peer, {NULL}},
+    {"a peer that died ends a wait that began before", dead_peer_wakes, {NULL}},
     {"a peer that is not there is EHOSTUNREACH", never_there, {NULL}},
     {NULL, NULL, {NULL}},
 };

@@ -138,6 +138,66 @@ static int threads(void) {
   return count;
 }
 
+enum { WRITERS = 4, WRITES = 200 };
+
+struct writer {
+  struct pair *pair;
+  int number;
+  _Atomic int finished;
+  pthread_t thread;
+};
+
+/* Writes its own part of the region, and registers and closes regions of its own meanwhile. */
+static void *write_many(void *argument) {
+  struct writer *writer = argument;
+  struct pair *pair = writer->pair;
+  size_t part = REGION / WRITERS;
+  size_t offset = part * (size_t)writer->number;
+  for (int i = 0; i < WRITES; i++) {
+    ssize_t status;
+    while ((status = fi_write(pair->initiator.ep, source + offset, i % 8 == 0 ? part : 100, NULL,
+                              pair->to, offset, fi_mr_key(pair->region), writer)) == -FI_EAGAIN) {
+    }
+    expect(status, 0);
+    struct fid_mr *own = enabled_region(&pair->target, source, 64, FI_REMOTE_READ, 0);
+    expect(fi_close(&own->fid), 0);
+  }
+  return NULL;
+}
+
+static void shared_endpoint(void) {
+  struct pair pair;
+  struct server server;
+  static struct writer writers[WRITERS];
+  struct fi_cq_msg_entry entries[16];
+  open_pair(&pair, (struct settings){.tx_size = 64}, (struct settings){0});
+  start(&server, &pair.target);
+  for (int i = 0; i < WRITERS; i++) {
+    writers[i].pair = &pair;
+    writers[i].number = i;
+    expect(pthread_create(&writers[i].thread, NULL, write_many, &writers[i]), 0);
+  }
+  for (int left = WRITERS * WRITES; left > 0;) {
+    ssize_t count = fi_cq_read(pair.initiator.cq, entries, 16);
+    if (count == -FI_EAGAIN) {
+      wait_for(&pair.initiator);
+      continue;
+    }
+    expect(count > 0, true);
+    for (ssize_t i = 0; i < count; i++) {
+      ((struct writer *)entries[i].op_context)->finished++;
+    }
+    left -= (int)count;
+  }
+  for (int i = 0; i < WRITERS; i++) {
+    expect(pthread_join(writers[i].thread, NULL), 0);
+    expect(writers[i].finished, WRITES);
+  }
+  expect(memcmp(source, destination, REGION), 0);
+  stop(&server);
+  close_pair(&pair);
+}
+
 static void no_threads(void) {
   struct pair pair;
   int before = threads();
@@ -154,6 +214,7 @@ const struct test_case wait_cases[] = {
     {"a waiting thread learns of what another one posted", other_thread_posts, {NULL}},
     {"fi_trywait says when there is something to read", trywait_says, {NULL}},
     {"without FI_WAIT_FD there is no descriptor", no_descriptor, {NULL}},
+    {"threads share an endpoint, and register and close meanwhile", shared_endpoint, {NULL}},
     {"there are no threads of its own", no_threads, {NULL}},
     {NULL, NULL, {NULL}},
 };

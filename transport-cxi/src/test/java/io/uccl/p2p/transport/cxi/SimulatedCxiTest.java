@@ -3,6 +3,9 @@ package io.uccl.p2p.transport.cxi;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.uccl.p2p.transport.cxi.SimulatedCounts.Counter;
+import io.uccl.p2p.transport.cxi.SimulatedCounts.Fault;
+import io.uccl.p2p.transport.cxi.SimulatedCounts.Mode;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -12,6 +15,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -56,6 +60,41 @@ class SimulatedCxiTest {
     Run run = run(List.of("driver", "provider", "no such rule"), Map.of());
     assertThat(run.output()).contains("0 cases");
     assertThat(run.exit()).isEqualTo(1);
+  }
+
+  @Test
+  void javaReadsTheCountsAndSetsTheFaults() throws Exception {
+    Path file = folder.resolve("counts");
+    SimulatedCounts counts = new SimulatedCounts(file);
+    Map<String, String> environment = Map.of("FI_CXI_SIM_COUNTS", file.toString());
+    assertThat(counts.isInUse()).isFalse();
+    Run run = run(List.of("driver", "provider", "live objects are counted"), environment);
+    assertThat(run.output()).contains("1 cases, 0 failed");
+    assertThat(counts.isInUse()).isTrue();
+    assertThat(counts.get(Counter.WRITES)).isEqualTo(5);
+    assertThat(counts.get(Counter.REMOTE_WRITES)).isEqualTo(5);
+    assertThat(counts.get(Counter.ENDPOINTS)).isZero();
+
+    counts.set(Fault.POST_ERROR, Mode.AT, 2);
+    run = run(List.of("driver", "provider", "writes of all lengths"), environment);
+    assertThat(run.output()).contains("1 cases, 1 failed");
+    assertThat(counts.struck(Fault.POST_ERROR)).isEqualTo(1);
+    assertThat(counts.get(Counter.WRITES)).isEqualTo(6);
+  }
+
+  @Test
+  void javaKnowsTheCountsAndFaultsByTheirPositions() throws Exception {
+    String header = Files.readString(Path.of("src/test/native/counts.h"));
+    List<String> names =
+        Pattern.compile("^ +X\\((\\w+)\\)", Pattern.MULTILINE)
+            .matcher(header)
+            .results()
+            .map(match -> match.group(1))
+            .toList();
+    List<String> known = new ArrayList<>();
+    Arrays.stream(Counter.values()).map(Enum::name).forEach(known::add);
+    Arrays.stream(Fault.values()).map(Enum::name).forEach(known::add);
+    assertThat(known).isEqualTo(names);
   }
 
   private record Run(int exit, String output) {}
