@@ -1,54 +1,16 @@
 package io.uccl.p2p.conformance;
 
-import io.uccl.p2p.FifoDescriptor;
-import io.uccl.p2p.spi.TransportCapabilities;
-import java.util.Map;
+import io.uccl.p2p.spi.TransportCapabilities.Refusal;
+import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 
-/** The kit on the cxi transport, over libfabric 2.1's tcp provider. */
-class LibfabricTcpConformanceTest extends TransportConformance {
+/** The kit on libfabric 2.1's tcp provider. */
+@DisabledIfSystemProperty(
+    named = "p2p.pass",
+    matches = "25",
+    disabledReason = "on JDK 25 the simulated provider is enough")
+class LibfabricTcpConformanceTest extends CxiConformance {
 
-  @Override
-  protected String transport() {
-    return "cxi";
-  }
-
-  @Override
-  protected TransportCapabilities capabilities() {
-    return new TransportCapabilities(
-        TransportCapabilities.Refusal.BREAKS_CONNECTION,
-        TransportCapabilities.TargetChecks.NIC_KEY,
-        TransportCapabilities.Expiry.STAYS_IN_USE,
-        false,
-        256L << 20);
-  }
-
-  @Override
-  protected Map<String, String> environment() {
-    return Map.of(
-        "UCCL_SOCKET_IFNAME",
-        "lo",
-        "UCCL_CXI_PROVIDER",
-        "tcp",
-        "UCCL_LIBFABRIC_SO",
-        System.getProperty("p2p.simcxi") + "/libfabric/lib/libfabric.so.1");
-  }
-
-  @Override
-  protected boolean largeOperations() {
-    return false;
-  }
-
-  /** The key is the second of the transport's own words. */
-  @Override
-  protected FifoDescriptor withWrongKey(FifoDescriptor right) {
-    return FifoDescriptor.of(
-        right.address(),
-        right.length(),
-        right.rkey(),
-        right.rid(),
-        right.idx(),
-        right.own0(),
-        right.own1() ^ 1,
-        right.own2());
+  LibfabricTcpConformanceTest() {
+    super(NeedsLibfabric.LIBRARY, "tcp", Refusal.BREAKS_CONNECTION, false);
   }
 }
