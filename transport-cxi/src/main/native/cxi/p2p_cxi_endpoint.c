@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 
 #include "p2p_cxi_endpoint.h"
+#include "p2p_cxi_signals.h"
 
 #include <errno.h>
 #include <rdma/fi_errno.h>
@@ -98,8 +99,12 @@ static int64_t find(const struct p2p_cxi_library *library, const struct p2p_cxi_
                 return p2p_cxi_failed("fi_dupinfo", ENOMEM, "", report);
             }
             *found = NULL;
+            /* The first call loads the providers. */
+            struct p2p_cxi_signals signals;
+            p2p_cxi_signals_note(&signals);
             result = library->getinfo(version, node, NULL, node == NULL ? 0 : FI_SOURCE, hints,
                                       found);
+            p2p_cxi_signals_give_back(&signals);
             library->freeinfo(hints);
         }
     }

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 
 #include "p2p_cxi_library.h"
+#include "p2p_cxi_signals.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -40,6 +41,8 @@ int64_t p2p_cxi_refused(const struct p2p_cxi_library *library, const char *call,
  */
 static void prepare_environment(void)
 {
+    /* Or libinfinipath takes signals over, for a moment even where they are given back. */
+    (void)setenv("IPATH_NO_BACKTRACE", "1", 0);
     (void)setenv("FI_MR_CACHE_MONITOR", "disabled", 0);
     (void)setenv("FI_MR_CUDA_CACHE_MONITOR_ENABLED", "0", 0);
 }
@@ -57,7 +60,10 @@ int64_t p2p_cxi_library_open(const char *path, struct p2p_cxi_library *library,
                              struct p2p_cxi_report *report)
 {
     prepare_environment();
+    struct p2p_cxi_signals signals;
+    p2p_cxi_signals_note(&signals);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    p2p_cxi_signals_give_back(&signals);
     if (handle == NULL) {
         return p2p_cxi_failed("dlopen", ENOENT, dlerror(), report);
     }
