@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PROVIDER_KEY (1ull << 63)
@@ -276,18 +275,12 @@ static void linger_locked(struct sim_mr *mr) {
   sim_count(SIM_LINGERING, 1);
 }
 
-static int64_t milliseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits with the lock held, as cxi does, until no write is under way or the time is over. */
 static void wait_for_writes_locked(struct sim_mr *mr) {
   static const struct timespec pause = {.tv_nsec = 20000};
-  int64_t end = milliseconds() + sim_environment_number("FI_CXI_SIM_MATCH_WAIT_MS", 500);
+  int64_t end = sim_milliseconds() + sim_environment_number("FI_CXI_SIM_MATCH_WAIT_MS", 500);
   sim_count(SIM_CLOSES_WAITED, 1);
-  while (mr->open > 0 && milliseconds() < end) {
+  while (mr->open > 0 && sim_milliseconds() < end) {
     /* The initiator may be an endpoint of this domain too. */
     for (struct sim_endpoint *each = mr->domain->endpoints; each != NULL; each = each->next) {
       if (each->enabled) {

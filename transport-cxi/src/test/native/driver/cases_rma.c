@@ -421,6 +421,29 @@ static void dead_peer(void) {
   close_side(&side);
 }
 
+/* An initiator that is gone when the target answers: the answers to others do not queue behind. */
+static void gone_initiator(void) {
+  struct pair pair;
+  struct side other;
+  struct fi_cq_err_entry error = {0};
+  open_pair(&pair, (struct settings){0}, (struct settings){0});
+  open_side(&other, (struct settings){0});
+  uint64_t key = fi_mr_key(pair.region);
+  expect(write_outcome(&pair, 8, 0, key), 0);
+  for (int i = 0; i < 8; i++) {
+    expect(fi_read(pair.initiator.ep, source, 65536, NULL, pair.to, 0, key, NULL), 0);
+  }
+  close_side(&pair.initiator);
+  pair.initiator = other;
+  pair.to = insert(&pair.initiator, pair.target.address);
+  for (int i = 0; i < 100; i++) {
+    expect(read_outcome(&pair, 100000, 0, key), 0);
+  }
+  expect(fi_read(pair.initiator.ep, source, 8, NULL, pair.to, 0, key, NULL), 0);
+  expect(outcome(&pair, &error), 0);
+  close_pair(&pair);
+}
+
 /* Posted after somebody began to wait, when nothing was under way. */
 static void dead_peer_wakes(void) {
   struct introduction peer;
@@ -481,6 +504,7 @@ const struct test_case rma_cases[] = {
     {"nothing arrives while the target does not read its queue", target_must_read, {NULL}},
     {"many operations in flight arrive", many_in_flight, {NULL}},
     {"two processes write and read", two_processes, {NULL}},
+    {"an initiator that is gone keeps nobody from being answered", gone_initiator, {NULL}},
     {"a peer that died is EHOSTUNREACH", dead_peer, {NULL}},
     {"a peer that died ends a wait that began before", dead_peer_wakes, {NULL}},
     {"a peer that is not there is EHOSTUNREACH", never_there, {NULL}},
