@@ -299,7 +299,7 @@ static int mr_close(struct fid *fid) {
   struct sim_domain *domain = mr->domain;
   pthread_mutex_lock(&domain->lock);
   struct sim_endpoint *endpoint = mr->endpoint;
-  if (mr->enabled && mr->open > 0 && domain->match_events) {
+  if (mr->enabled && mr->open > 0 && mr->match_events) {
     wait_for_writes_locked(mr);
     free_region_locked(mr);
   } else if (mr->enabled && (mr->cached || mr->open > 0)) {
@@ -342,7 +342,7 @@ static int mr_bind(struct fid *fid, struct fid *other, uint64_t flags) {
 
 static void choose_key_locked(struct sim_mr *mr) {
   struct sim_domain *domain = mr->domain;
-  mr->cached = domain->cache && domain->key_cache && !domain->match_events && mr->length > 0;
+  mr->cached = domain->cache && domain->key_cache && !mr->match_events && mr->length > 0;
   if (mr->cached) {
     mr->key = PROVIDER_KEY | CACHED_KEY | ((uintptr_t)mr->base & ADDRESS_MASK);
   } else {
@@ -448,6 +448,7 @@ static int register_range(struct sim_domain *domain, void *base, size_t length, 
   made->length = length;
   made->access = access;
   pthread_mutex_lock(&domain->lock);
+  made->match_events = domain->match_events;
   int status = admit_locked(domain, made, requested_key);
   pthread_mutex_unlock(&domain->lock);
   if (status != 0) {

@@ -88,6 +88,7 @@ struct sim_mr {
   uint64_t key;
   uint32_t slot;
   bool enabled;
+  bool match_events; /* the domain's setting when it was registered */
   bool cached;  /* key is an address translation entry and an offset */
   bool closed;  /* by the user, and still reachable */
   unsigned open; /* writes whose first piece was taken and whose last was not */
