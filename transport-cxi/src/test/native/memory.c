@@ -130,7 +130,8 @@ static enum sim_error find_target(struct sim_endpoint *endpoint, const struct si
   }
   struct sim_mr *mr = find_key(&endpoint->domain->registry, wire->key);
   /* Of a closed region only writes that began before are left. */
-  if (mr == NULL || !mr->enabled || mr->endpoint != endpoint || (mr->closed && wire->at == 0)) {
+  bool late = mr != NULL && (mr->closed || mr->closing) && wire->at == 0;
+  if (mr == NULL || !mr->enabled || mr->endpoint != endpoint || late) {
     return SIM_ERROR_KEY;
   }
   uint64_t right = wire->kind == SIM_WRITE ? FI_REMOTE_WRITE : FI_REMOTE_READ;
@@ -280,6 +281,7 @@ static void wait_for_writes_locked(struct sim_mr *mr) {
   static const struct timespec pause = {.tv_nsec = 20000};
   int64_t end = sim_milliseconds() + sim_environment_number("FI_CXI_SIM_MATCH_WAIT_MS", 500);
   sim_count(SIM_CLOSES_WAITED, 1);
+  mr->closing = true;
   while (mr->open > 0 && sim_milliseconds() < end) {
     /* The initiator may be an endpoint of this domain too. */
     for (struct sim_endpoint *each = mr->domain->endpoints; each != NULL; each = each->next) {

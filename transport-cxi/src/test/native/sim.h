@@ -90,6 +90,7 @@ struct sim_mr {
   bool enabled;
   bool match_events; /* the domain's setting when it was registered */
   bool cached;  /* key is an address translation entry and an offset */
+  bool closing; /* its owner waits until the writes that began are done */
   bool closed;  /* by the user, and still reachable */
   unsigned open; /* writes whose first piece was taken and whose last was not */
   struct sim_mr *next_in_bucket;

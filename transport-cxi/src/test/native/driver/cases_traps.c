@@ -164,15 +164,21 @@ static void close_waits(void) {
   struct pair pair;
   struct side any;
   struct fi_cq_err_entry error = {0};
+  static char others[REGION];
   /* Both in one domain: the close moves the initiator too. */
   open_pair(&pair, (struct settings){.in_domain_of = &any}, (struct settings){.match_events = true});
   begin_write(&pair);
+  /* One that follows at once, and is too late. */
+  write_to(&pair, others, REGION, 0, fi_mr_key(pair.region), others);
   expect(fi_close(&pair.region->fid), 0);
   pair.region = NULL;
   expect(memcmp(destination, source, REGION), 0);
   expect(counted(SIM_CLOSES_WAITED), 1);
   expect(counted(SIM_CLOSES_CUT), 0);
   expect(outcome(&pair, &error), 0);
+  expect(outcome(&pair, &error), FI_EIO);
+  expect(error.op_context == others, true);
+  expect(memcmp(destination, source, REGION), 0);
   close_pair(&pair);
 }
 
@@ -339,7 +345,7 @@ const struct test_case trap_cases[] = {
     {"with match events no byte arrives after the close",
      no_late_bytes,
      {"FI_CXI_SIM_MATCH_WAIT_MS", "20", NULL}},
-    {"with match events the close waits for a write under way", close_waits, {NULL}},
+    {"with match events the close waits for a write under way, and takes no other", close_waits, {NULL}},
     {"without hybrid mode a descriptor is ignored and counted", descriptor_ignored, {NULL}},
     {"in hybrid mode a descriptor is used, and must be of the buffer", descriptor_used, {NULL}},
     {NULL, NULL, {NULL}},
