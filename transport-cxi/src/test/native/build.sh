@@ -146,7 +146,9 @@ fi
 
 state=$(cd -- "$here" && cat -- *.c *.h driver/*.c driver/*.h build.sh | sha256sum)
 simulated=$folder/simulated-${state:0:16}
-[[ -d $simulated ]] || build_provider "$simulated" {lock}>&-
+if [[ ! -d $simulated ]]; then
+  build_provider "$simulated" {lock}>&-
+fi
 touch -- "$simulated"
 find "$folder" -maxdepth 1 -name 'simulated-*' -mtime +30 -exec rm -rf -- {} +
 

@@ -15,7 +15,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_SIZE 1024
@@ -207,7 +206,7 @@ static int trywait_locked(struct sim_cq *cq) {
     if (status != 0) {
       return status;
     }
-    answers_missing = answers_missing || endpoint->used > 0 || endpoint->replies != NULL;
+    answers_missing = answers_missing || endpoint->used > 0 || endpoint->replies > 0;
   }
   set_timer(cq, answers_missing);
   cq->armed = true;
@@ -224,12 +223,6 @@ int sim_cq_trywait(struct sim_cq *cq) {
   return status;
 }
 
-static int64_t milliseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static ssize_t cq_sreadfrom(struct fid_cq *fid, void *buf, size_t count, fi_addr_t *from,
                             const void *cond, int timeout) {
   (void)cond;
@@ -237,10 +230,10 @@ static ssize_t cq_sreadfrom(struct fid_cq *fid, void *buf, size_t count, fi_addr
   if (cq->epoll < 0) {
     return -FI_ENOSYS;
   }
-  int64_t end = milliseconds() + timeout;
+  int64_t end = sim_milliseconds() + timeout;
   for (;;) {
     ssize_t status = cq_readfrom(fid, buf, count, from);
-    int64_t left = timeout < 0 ? LOOK_AFTER_MS : end - milliseconds();
+    int64_t left = timeout < 0 ? LOOK_AFTER_MS : end - sim_milliseconds();
     if (status != -FI_EAGAIN || left <= 0) {
       return status;
     }

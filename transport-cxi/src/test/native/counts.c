@@ -57,7 +57,29 @@ static void set_fault(enum sim_fault fault, const char *name) {
 #define SIM_FAULT_VARIABLE(name) "FI_CXI_SIM_FAULT_" #name,
 static const char *const fault_variables[] = {SIM_FAULT_NAMES(SIM_FAULT_VARIABLE)};
 
+/* A misspelled name would be a fault that never strikes. */
+static void check_names(void) {
+  static const char *const others[] = {
+      "FI_CXI_SIM_ADDRESS", "FI_CXI_SIM_COUNTS",   "FI_CXI_SIM_NO_DEVICE",    "FI_CXI_SIM_OLD",
+      "FI_CXI_SIM_GPU",     "FI_CXI_SIM_CLOSE_MS", "FI_CXI_SIM_MATCH_WAIT_MS"};
+  for (char **each = environ; *each != NULL; each++) {
+    size_t length = strcspn(*each, "=");
+    bool known = strncmp(*each, "FI_CXI_SIM_", 11) != 0;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+      known = known || (strlen(others[i]) == length && strncmp(others[i], *each, length) == 0);
+    }
+    for (int i = 0; i < SIM_FAULTS; i++) {
+      known = known || (strlen(fault_variables[i]) == length &&
+                        strncmp(fault_variables[i], *each, length) == 0);
+    }
+    if (!known) {
+      fprintf(stderr, "simulated cxi: there is no variable %.*s\n", (int)length, *each);
+    }
+  }
+}
+
 static void set_up(void) {
+  check_names();
   const char *path = getenv("FI_CXI_SIM_COUNTS");
   if (path != NULL && *path != '\0') {
     map_file(path);

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PROVIDER_KEY (1ull << 63)
@@ -131,7 +130,8 @@ static enum sim_error find_target(struct sim_endpoint *endpoint, const struct si
   }
   struct sim_mr *mr = find_key(&endpoint->domain->registry, wire->key);
   /* Of a closed region only writes that began before are left. */
-  if (mr == NULL || !mr->enabled || mr->endpoint != endpoint || (mr->closed && wire->at == 0)) {
+  bool late = mr != NULL && (mr->closed || mr->closing) && wire->at == 0;
+  if (mr == NULL || !mr->enabled || mr->endpoint != endpoint || late) {
     return SIM_ERROR_KEY;
   }
   uint64_t right = wire->kind == SIM_WRITE ? FI_REMOTE_WRITE : FI_REMOTE_READ;
@@ -276,18 +276,13 @@ static void linger_locked(struct sim_mr *mr) {
   sim_count(SIM_LINGERING, 1);
 }
 
-static int64_t milliseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits with the lock held, as cxi does, until no write is under way or the time is over. */
 static void wait_for_writes_locked(struct sim_mr *mr) {
   static const struct timespec pause = {.tv_nsec = 20000};
-  int64_t end = milliseconds() + sim_environment_number("FI_CXI_SIM_MATCH_WAIT_MS", 500);
+  int64_t end = sim_milliseconds() + sim_environment_number("FI_CXI_SIM_MATCH_WAIT_MS", 500);
   sim_count(SIM_CLOSES_WAITED, 1);
-  while (mr->open > 0 && milliseconds() < end) {
+  mr->closing = true;
+  while (mr->open > 0 && sim_milliseconds() < end) {
     /* The initiator may be an endpoint of this domain too. */
     for (struct sim_endpoint *each = mr->domain->endpoints; each != NULL; each = each->next) {
       if (each->enabled) {
@@ -306,7 +301,7 @@ static int mr_close(struct fid *fid) {
   struct sim_domain *domain = mr->domain;
   pthread_mutex_lock(&domain->lock);
   struct sim_endpoint *endpoint = mr->endpoint;
-  if (mr->enabled && mr->open > 0 && domain->match_events) {
+  if (mr->enabled && mr->open > 0 && mr->match_events) {
     wait_for_writes_locked(mr);
     free_region_locked(mr);
   } else if (mr->enabled && (mr->cached || mr->open > 0)) {
@@ -349,7 +344,7 @@ static int mr_bind(struct fid *fid, struct fid *other, uint64_t flags) {
 
 static void choose_key_locked(struct sim_mr *mr) {
   struct sim_domain *domain = mr->domain;
-  mr->cached = domain->cache && domain->key_cache && !domain->match_events && mr->length > 0;
+  mr->cached = domain->cache && domain->key_cache && !mr->match_events && mr->length > 0;
   if (mr->cached) {
     mr->key = PROVIDER_KEY | CACHED_KEY | ((uintptr_t)mr->base & ADDRESS_MASK);
   } else {
@@ -455,6 +450,7 @@ static int register_range(struct sim_domain *domain, void *base, size_t length, 
   made->length = length;
   made->access = access;
   pthread_mutex_lock(&domain->lock);
+  made->match_events = domain->match_events;
   int status = admit_locked(domain, made, requested_key);
   pthread_mutex_unlock(&domain->lock);
   if (status != 0) {

@@ -1,7 +1,6 @@
 /* RMA at the initiator: what a post checks, and how an operation ends. */
 #include "sim.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define PROVIDER_KEY (1ull << 63)
@@ -169,27 +168,6 @@ static ssize_t check_descriptor_locked(struct sim_endpoint *endpoint,
   return 0;
 }
 
-static struct sim_lane *lane_of_locked(struct sim_endpoint *endpoint, struct sim_peer *peer) {
-  if (peer->index >= endpoint->lane_count) {
-    size_t count = peer->index * 2 + 8;
-    struct sim_lane **grown = realloc(endpoint->lanes, count * sizeof *grown);
-    if (grown == NULL) {
-      return NULL;
-    }
-    memset(grown + endpoint->lane_count, 0,
-           (count - endpoint->lane_count) * sizeof(struct sim_lane *));
-    endpoint->lanes = grown;
-    endpoint->lane_count = count;
-  }
-  if (endpoint->lanes[peer->index] == NULL) {
-    endpoint->lanes[peer->index] = calloc(1, sizeof(struct sim_lane));
-    if (endpoint->lanes[peer->index] != NULL) {
-      endpoint->lanes[peer->index]->peer = peer;
-    }
-  }
-  return endpoint->lanes[peer->index];
-}
-
 static ssize_t post_locked(struct sim_endpoint *endpoint, const struct request *request) {
   if (endpoint->gone) {
     return -FI_ENODEV;
@@ -213,7 +191,7 @@ static ssize_t post_locked(struct sim_endpoint *endpoint, const struct request *
       endpoint->tx_cq->reserved == endpoint->tx_cq->size) {
     return again();
   }
-  struct sim_lane *lane = lane_of_locked(endpoint, peer);
+  struct sim_lane *lane = sim_lane_locked(endpoint, peer);
   if (lane == NULL) {
     return again();
   }

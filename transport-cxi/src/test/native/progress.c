@@ -13,17 +13,39 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BATCH 32
 #define BATCHES 8
 /* After this time without a sign of life it is looked whether the peer is still there. */
 #define QUIET_MS 150
+/* And each time twice as long, up to this. */
+#define QUIET_MOST_MS 3000
 /* What its machine, which is this one, takes to refuse a connection, and much more. */
 #define ANSWER_MS 20
 
-/* --- buffers --- */
+/* --- lanes and buffers --- */
+
+struct sim_lane *sim_lane_locked(struct sim_endpoint *endpoint, struct sim_peer *peer) {
+  if (peer->index >= endpoint->lane_count) {
+    size_t count = peer->index * 2 + 8;
+    struct sim_lane **grown = realloc(endpoint->lanes, count * sizeof *grown);
+    if (grown == NULL) {
+      return NULL;
+    }
+    memset(grown + endpoint->lane_count, 0,
+           (count - endpoint->lane_count) * sizeof(struct sim_lane *));
+    endpoint->lanes = grown;
+    endpoint->lane_count = count;
+  }
+  if (endpoint->lanes[peer->index] == NULL) {
+    endpoint->lanes[peer->index] = calloc(1, sizeof(struct sim_lane));
+    if (endpoint->lanes[peer->index] != NULL) {
+      endpoint->lanes[peer->index]->peer = peer;
+    }
+  }
+  return endpoint->lanes[peer->index];
+}
 
 static struct sim_buffer *take_buffer(struct sim_endpoint *endpoint, size_t data) {
   struct sim_buffer *buffer = data == 0 ? endpoint->spare : NULL;
@@ -83,20 +105,40 @@ static ssize_t post_receive(struct sim_endpoint *endpoint, struct sim_buffer *bu
 
 /* --- the target's side --- */
 
-static void flush_replies(struct sim_endpoint *endpoint) {
-  while (endpoint->replies != NULL) {
-    struct sim_buffer *buffer = endpoint->replies;
-    struct sim_buffer *next = buffer->next;
-    ssize_t status = send_locked(endpoint, buffer, buffer->peer, buffer->data, buffer->length);
+static struct sim_buffer *take_reply(struct sim_endpoint *endpoint, struct sim_lane *lane) {
+  struct sim_buffer *reply = lane->first_reply;
+  lane->first_reply = reply->next;
+  if (lane->first_reply == NULL) {
+    lane->last_reply = NULL;
+  }
+  endpoint->replies--;
+  return reply;
+}
+
+static void put_reply(struct sim_endpoint *endpoint, struct sim_lane *lane,
+                      struct sim_buffer *reply, bool in_front) {
+  reply->next = in_front ? lane->first_reply : NULL;
+  if (lane->first_reply == NULL) {
+    lane->first_reply = lane->last_reply = reply;
+  } else if (in_front) {
+    lane->first_reply = reply;
+  } else {
+    lane->last_reply->next = reply;
+    lane->last_reply = reply;
+  }
+  endpoint->replies++;
+}
+
+static void send_replies(struct sim_endpoint *endpoint, struct sim_lane *lane) {
+  while (lane->first_reply != NULL) {
+    struct sim_buffer *reply = take_reply(endpoint, lane);
+    ssize_t status = send_locked(endpoint, reply, lane->peer, reply->data, reply->length);
     if (status == -FI_EAGAIN) {
+      put_reply(endpoint, lane, reply, true);
       return;
     }
-    endpoint->replies = next;
-    if (endpoint->replies == NULL) {
-      endpoint->last_reply = NULL;
-    }
     if (status != 0) {
-      free_buffer(endpoint, buffer); /* nobody is there to be answered */
+      free_buffer(endpoint, reply); /* nobody is there to be answered */
     }
   }
 }
@@ -109,14 +151,14 @@ static void handle_request(struct sim_endpoint *endpoint, struct sim_buffer *rec
     return;
   }
   struct sim_peer *peer = sim_av_peer_locked(endpoint->av, wire->from);
+  struct sim_lane *lane = peer == NULL ? NULL : sim_lane_locked(endpoint, peer);
   struct sim_buffer *reply = take_buffer(endpoint, write ? 0 : wire->length);
-  if (peer == NULL || reply == NULL) {
+  if (lane == NULL || reply == NULL) {
     if (reply != NULL) {
       free_buffer(endpoint, reply);
     }
     return;
   }
-  reply->peer = peer;
   reply->header = *wire;
   reply->header.kind = write ? SIM_WRITTEN : SIM_DATA;
   if (wire->length == 0 && !write) {
@@ -128,22 +170,10 @@ static void handle_request(struct sim_endpoint *endpoint, struct sim_buffer *rec
   if (!write && reply->header.status != SIM_OK) {
     memset(reply->data, 0, reply->length);
   }
-  reply->next = NULL;
-  if (endpoint->last_reply == NULL) {
-    endpoint->replies = reply;
-  } else {
-    endpoint->last_reply->next = reply;
-  }
-  endpoint->last_reply = reply;
+  put_reply(endpoint, lane, reply, false);
 }
 
 /* --- the initiator's side --- */
-
-static int64_t milliseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void handle_answer(struct sim_endpoint *endpoint, struct sim_buffer *received,
                           size_t length) {
@@ -155,7 +185,8 @@ static void handle_answer(struct sim_endpoint *endpoint, struct sim_buffer *rece
   }
   operation->waiting--;
   endpoint->window--;
-  operation->lane->touched = milliseconds();
+  operation->lane->touched = sim_milliseconds();
+  operation->lane->patience = QUIET_MS;
   if (wire->kind == SIM_DATA && wire->status == SIM_OK && !operation->write &&
       length == sizeof *wire + wire->length && wire->at <= operation->length &&
       wire->length <= operation->length - wire->at && wire->length > 0) {
@@ -197,10 +228,6 @@ static ssize_t send_piece(struct sim_endpoint *endpoint, struct sim_operation *o
     free_buffer(endpoint, buffer);
     return status;
   }
-  if (operation->lane->touched == 0) {
-    operation->lane->touched = milliseconds();
-  }
-  operation->started = true;
   operation->at += length;
   operation->waiting++;
   operation->sending++;
@@ -222,9 +249,6 @@ static void pump_lane(struct sim_endpoint *endpoint, struct sim_lane *lane) {
     struct sim_operation *operation = lane->first;
     ssize_t status = send_piece(endpoint, operation);
     if (status == -FI_EAGAIN) {
-      if (lane->touched == 0) {
-        lane->touched = milliseconds();
-      }
       return;
     }
     if (status != 0) {
@@ -238,7 +262,8 @@ static void pump_lane(struct sim_endpoint *endpoint, struct sim_lane *lane) {
 void sim_pump_locked(struct sim_endpoint *endpoint) {
   for (size_t i = 0; i < endpoint->lane_count; i++) {
     struct sim_lane *lane = endpoint->lanes[i];
-    if (lane != NULL && lane->first != NULL) {
+    if (lane != NULL) {
+      send_replies(endpoint, lane);
       pump_lane(endpoint, lane);
     }
   }
@@ -266,7 +291,10 @@ static bool is_gone(const struct sim_peer *peer) {
   return error == ECONNREFUSED;
 }
 
-static void fail_lane(struct sim_endpoint *endpoint, const struct sim_lane *lane) {
+static void fail_lane(struct sim_endpoint *endpoint, struct sim_lane *lane) {
+  while (lane->first_reply != NULL) {
+    free_buffer(endpoint, take_reply(endpoint, lane));
+  }
   for (size_t i = 0; i < endpoint->depth; i++) {
     struct sim_operation *operation = &endpoint->operations[i];
     if (operation->used && operation->lane == lane) {
@@ -275,22 +303,29 @@ static void fail_lane(struct sim_endpoint *endpoint, const struct sim_lane *lane
   }
 }
 
-static void look_for_peers(struct sim_endpoint *endpoint) {
-  int64_t now = milliseconds();
-  for (size_t i = 0; i < endpoint->lane_count; i++) {
-    struct sim_lane *lane = endpoint->lanes[i];
-    if (lane == NULL) {
-      continue;
+static void look_for_peer(struct sim_endpoint *endpoint, struct sim_lane *lane, int64_t now) {
+  if (lane->operations == 0 && lane->first_reply == NULL) {
+    lane->touched = 0;
+  } else if (lane->touched == 0) {
+    lane->touched = now;
+    lane->patience = QUIET_MS;
+  } else if (now - lane->touched > lane->patience) {
+    lane->touched = now;
+    lane->patience *= 2;
+    if (lane->patience > QUIET_MOST_MS) {
+      lane->patience = QUIET_MOST_MS;
     }
-    if (lane->operations == 0) {
-      lane->touched = 0;
-    } else if (lane->touched == 0) {
-      lane->touched = now;
-    } else if (now - lane->touched > QUIET_MS) {
-      lane->touched = now;
-      if (is_gone(lane->peer)) {
-        fail_lane(endpoint, lane);
-      }
+    if (is_gone(lane->peer)) {
+      fail_lane(endpoint, lane);
+    }
+  }
+}
+
+static void look_for_peers(struct sim_endpoint *endpoint) {
+  int64_t now = sim_milliseconds();
+  for (size_t i = 0; i < endpoint->lane_count; i++) {
+    if (endpoint->lanes[i] != NULL) {
+      look_for_peer(endpoint, endpoint->lanes[i], now);
     }
   }
 }
@@ -366,10 +401,9 @@ void sim_progress_locked(struct sim_endpoint *endpoint) {
         sent(endpoint, buffer, false);
       }
     }
-    flush_replies(endpoint);
+    sim_pump_locked(endpoint);
   }
-  flush_replies(endpoint);
-  if (!endpoint->gone && endpoint->used > 0) {
+  if (endpoint->used > 0 || endpoint->replies > 0) {
     sim_pump_locked(endpoint);
     look_for_peers(endpoint);
   }
@@ -406,7 +440,10 @@ void sim_progress_stop_locked(struct sim_endpoint *endpoint) {
     endpoint->receives[i] = NULL;
   }
   free_all(&endpoint->under_way);
-  free_all(&endpoint->replies);
   free_all(&endpoint->spare);
-  endpoint->last_reply = NULL;
+  for (size_t i = 0; i < endpoint->lane_count; i++) {
+    if (endpoint->lanes[i] != NULL) {
+      free_all(&endpoint->lanes[i]->first_reply);
+    }
+  }
 }

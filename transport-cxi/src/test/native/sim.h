@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <rdma/fabric.h>
 #include <rdma/fi_cm.h>
@@ -43,6 +44,12 @@
 
 #define sim_container(pointer, type, member) \
   ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+static inline int64_t sim_milliseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* prov_errno of a failed operation; texts in completion.c. */
 enum sim_error {
@@ -81,7 +88,9 @@ struct sim_mr {
   uint64_t key;
   uint32_t slot;
   bool enabled;
+  bool match_events; /* the domain's setting when it was registered */
   bool cached;  /* key is an address translation entry and an offset */
+  bool closing; /* its owner waits until the writes that began are done */
   bool closed;  /* by the user, and still reachable */
   unsigned open; /* writes whose first piece was taken and whose last was not */
   struct sim_mr *next_in_bucket;
@@ -182,7 +191,6 @@ struct sim_operation {
   uint64_t offset;
   uint64_t key;
   size_t at;         /* bytes sent or asked for */
-  bool started;      /* a piece was sent: tells an operation of no bytes that is done */
   unsigned waiting;  /* pieces without an answer */
   unsigned sending;  /* pieces that the inner endpoint still reads from */
   int status;
@@ -193,17 +201,19 @@ struct sim_operation {
 /* What an endpoint has under way to one peer. */
 struct sim_lane {
   struct sim_peer *peer;
-  struct sim_operation *first;
+  struct sim_operation *first; /* operations that are not sent in full */
   struct sim_operation *last;
-  unsigned operations;
-  int64_t touched; /* milliseconds: the last sign of life that was looked for or seen */
+  struct sim_buffer *first_reply; /* answers that are not sent */
+  struct sim_buffer *last_reply;
+  unsigned operations; /* without an end */
+  int64_t touched;     /* milliseconds: the last sign of life that was looked for or seen; 0: idle */
+  int64_t patience;    /* milliseconds from then on until it is looked */
 };
 
 /* A message that the inner endpoint receives into or sends from. */
 struct sim_buffer {
   struct sim_buffer *next;
   struct sim_buffer *previous; /* in the list of those under way */
-  struct sim_peer *peer; /* of a reply that waits to be sent */
   uint32_t slot;
   uint32_t generation;
   bool receive;
@@ -240,8 +250,7 @@ struct sim_endpoint {
   struct sim_lane **lanes; /* by the peer's index */
   size_t lane_count;
   struct sim_buffer *receives[SIM_RECEIVES];
-  struct sim_buffer *replies;
-  struct sim_buffer *last_reply;
+  unsigned replies; /* that wait to be sent, in all lanes */
   struct sim_buffer *under_way; /* sends that the inner endpoint has not given back */
   struct sim_buffer *spare;     /* without data */
 };
@@ -324,5 +333,7 @@ void sim_progress_stop_locked(struct sim_endpoint *endpoint);
 void sim_progress_locked(struct sim_endpoint *endpoint);
 /* Sends what can be sent. */
 void sim_pump_locked(struct sim_endpoint *endpoint);
+/* The lane to a peer; NULL when memory is short. */
+struct sim_lane *sim_lane_locked(struct sim_endpoint *endpoint, struct sim_peer *peer);
 
 #endif

@@ -1,6 +1,7 @@
 /* What surprises users of cxi: closed regions that can be reached, descriptors that are ignored. */
 #include "driver.h"
 
+#include <pthread.h>
 #include <rdma/fi_cxi_ext.h>
 #include <sys/mman.h>
 
@@ -121,7 +122,10 @@ static void begin_write(struct pair *pair) {
 static void late_bytes(void) {
   struct pair pair;
   struct fi_cq_err_entry error = {0};
+  bool on = true;
   open_pair(&pair, (struct settings){0}, (struct settings){0});
+  /* Too late for a region that is registered already. */
+  expect(fi_control(&pair.target.domain->fid, FI_OPT_CXI_SET_MR_MATCH_EVENTS, &on), 0);
   uint64_t key = fi_mr_key(pair.region);
   begin_write(&pair);
   expect(fi_close(&pair.region->fid), 0);
@@ -160,16 +164,116 @@ static void close_waits(void) {
   struct pair pair;
   struct side any;
   struct fi_cq_err_entry error = {0};
+  static char others[REGION];
   /* Both in one domain: the close moves the initiator too. */
   open_pair(&pair, (struct settings){.in_domain_of = &any}, (struct settings){.match_events = true});
   begin_write(&pair);
+  /* One that follows at once, and is too late. */
+  write_to(&pair, others, REGION, 0, fi_mr_key(pair.region), others);
   expect(fi_close(&pair.region->fid), 0);
   pair.region = NULL;
   expect(memcmp(destination, source, REGION), 0);
   expect(counted(SIM_CLOSES_WAITED), 1);
   expect(counted(SIM_CLOSES_CUT), 0);
   expect(outcome(&pair, &error), 0);
+  expect(outcome(&pair, &error), FI_EIO);
+  expect(error.op_context == others, true);
+  expect(memcmp(destination, source, REGION), 0);
   close_pair(&pair);
+}
+
+/* --- writers that never stop --- */
+
+enum { WRITERS = 4, PIECES = 4 * 65536, ROUNDS = 40, ROUNDS_MOST = 4000 };
+
+struct writer {
+  struct side side;
+  fi_addr_t to;
+  const _Atomic uint64_t *key;
+  _Atomic bool stop;
+  pthread_t thread;
+};
+
+static void *write_on(void *argument) {
+  struct writer *writer = argument;
+  struct fi_cq_msg_entry entry;
+  struct fi_cq_err_entry error = {0};
+  while (!writer->stop) {
+    ssize_t status;
+    expect(fi_write(writer->side.ep, source, PIECES, NULL, writer->to, 0, *writer->key, NULL), 0);
+    while ((status = fi_cq_sread(writer->side.cq, &entry, 1, NULL, 20)) == -FI_EAGAIN &&
+           !writer->stop) {
+    }
+    if (status == -FI_EAVAIL) {
+      expect(fi_cq_readerr(writer->side.cq, &error, 0), 1);
+      expect(error.prov_errno, 0x5101);
+    }
+  }
+  return NULL;
+}
+
+static bool is_zero(const char *from, size_t length) {
+  for (size_t i = 0; i < length; i++) {
+    if (from[i] != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Closes a region while writers are at it: whether a byte of it changed afterwards. */
+static bool changes_after_close(struct side *target, _Atomic uint64_t *key) {
+  struct fid_mr *region = enabled_region(target, destination, PIECES, FI_REMOTE_WRITE, 0);
+  long long written = counted(SIM_REMOTE_WRITES);
+  *key = fi_mr_key(region);
+  while (counted(SIM_REMOTE_WRITES) < written + 10) {
+    expect(fi_cq_read(target->cq, NULL, 0), -FI_EAGAIN);
+  }
+  expect(fi_close(&region->fid), 0);
+  memset(destination, 0, PIECES);
+  long long refused = counted(SIM_REFUSED_KEY);
+  while (counted(SIM_REFUSED_KEY) < refused + WRITERS) {
+    expect(fi_cq_read(target->cq, NULL, 0), -FI_EAGAIN);
+  }
+  return !is_zero(destination, PIECES);
+}
+
+/* How many of the rounds saw a change; ends with the first one when one is looked for. */
+static int rounds_with_changes(bool match_events) {
+  struct side target;
+  static struct writer writers[WRITERS];
+  _Atomic uint64_t key = 1ull << 63;
+  int changed = 0;
+  fill(1);
+  open_side(&target, (struct settings){.match_events = match_events});
+  for (int i = 0; i < WRITERS; i++) {
+    open_side(&writers[i].side, (struct settings){0});
+    writers[i].to = insert(&writers[i].side, target.address);
+    writers[i].key = &key;
+    expect(pthread_create(&writers[i].thread, NULL, write_on, &writers[i]), 0);
+  }
+  for (int i = 0; i < (match_events ? ROUNDS : ROUNDS_MOST) && changed == 0; i++) {
+    changed += changes_after_close(&target, &key) ? 1 : 0;
+  }
+  for (int i = 0; i < WRITERS; i++) {
+    writers[i].stop = true;
+    expect(pthread_join(writers[i].thread, NULL), 0);
+    close_side(&writers[i].side);
+  }
+  close_side(&target);
+  return changed;
+}
+
+static void closed_under_writers(void) {
+  expect(rounds_with_changes(true), 0);
+  expect(counted(SIM_LATE_ACCESSES), 0);
+  expect(counted(SIM_CLOSES_WAITED) > 0, true);
+  expect(counted(SIM_CLOSES_CUT), 0);
+}
+
+static void closed_under_writers_too_early(void) {
+  expect(rounds_with_changes(false), 1);
+  expect(counted(SIM_LATE_ACCESSES) > 0, true);
 }
 
 static ssize_t write_with(struct pair *pair, void *descriptor, const char *from) {
@@ -231,11 +335,17 @@ const struct test_case trap_cases[] = {
      key_cache_off,
      {"FI_MR_CACHE_MONITOR", "memhooks", NULL}},
     {"an old library has no such settings", old_library, {"FI_CXI_SIM_OLD", "1", NULL}},
-    {"without match events a write under way goes on after the close", late_bytes, {NULL}},
+    {"without match events at its registration a write to a region goes on after its close",
+     late_bytes,
+     {NULL}},
+    {"regions closed under four writers take no byte afterwards",
+     closed_under_writers,
+     {"FI_CXI_SIM_MATCH_WAIT_MS", "10000", NULL}},
+    {"without match events they do", closed_under_writers_too_early, {NULL}},
     {"with match events no byte arrives after the close",
      no_late_bytes,
      {"FI_CXI_SIM_MATCH_WAIT_MS", "20", NULL}},
-    {"with match events the close waits for a write under way", close_waits, {NULL}},
+    {"with match events the close waits for a write under way, and takes no other", close_waits, {NULL}},
     {"without hybrid mode a descriptor is ignored and counted", descriptor_ignored, {NULL}},
     {"in hybrid mode a descriptor is used, and must be of the buffer", descriptor_used, {NULL}},
     {NULL, NULL, {NULL}},

@@ -26,10 +26,12 @@ struct server {
   pthread_t thread;
 };
 
+/* A target that does nothing unless it is woken. */
 static void *serve(void *argument) {
   struct server *server = argument;
   while (!server->stop) {
-    fi_cq_sread(server->side->cq, NULL, 0, NULL, 10);
+    wait_for(server->side);
+    expect(fi_cq_read(server->side->cq, NULL, 0), -FI_EAGAIN);
   }
   return NULL;
 }
@@ -40,9 +42,15 @@ static void start(struct server *server, struct side *side) {
   expect(pthread_create(&server->thread, NULL, serve, server), 0);
 }
 
-static void stop(struct server *server) {
+/* A last write wakes it. */
+static void stop(struct server *server, struct pair *pair) {
+  struct fi_cq_msg_entry entry;
   server->stop = true;
+  write_to(pair, source, 8, 0, fi_mr_key(pair->region), source);
   expect(pthread_join(server->thread, NULL), 0);
+  while (fi_cq_read(pair->initiator.cq, &entry, 1) == -FI_EAGAIN) {
+    expect(fi_cq_read(pair->target.cq, NULL, 0), -FI_EAGAIN);
+  }
 }
 
 static void poll_wakes(void) {
@@ -60,7 +68,7 @@ static void poll_wakes(void) {
     }
     expect(status, 1);
   }
-  stop(&server);
+  stop(&server, &pair);
   close_pair(&pair);
 }
 
@@ -95,7 +103,8 @@ static void other_thread_posts(void) {
     expect(error.prov_errno, i % 2 == 0 ? 0x5104 : 0x5101);
     expect(pthread_join(thread, NULL), 0);
   }
-  stop(&server);
+  set_fault(SIM_FAULT_CQ_ERROR, SIM_OFF, 0);
+  stop(&server, &pair);
   close_pair(&pair);
 }
 
@@ -194,7 +203,7 @@ static void shared_endpoint(void) {
     expect(writers[i].finished, WRITES);
   }
   expect(memcmp(source, destination, REGION), 0);
-  stop(&server);
+  stop(&server, &pair);
   close_pair(&pair);
 }
 

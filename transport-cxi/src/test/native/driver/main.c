@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define SECONDS_A_CASE 20
+#define AT_A_TIME 2
 
 static const struct test_case *const groups[] = {info_cases,  memory_cases, rma_cases, order_cases,
                                                  wait_cases,  trap_cases,   fault_cases};
@@ -33,31 +34,83 @@ static void set_environment(const struct test_case *test, const char *provider,
   }
 }
 
-static bool passes(const struct test_case *test, const char *provider) {
-  char counts_file[] = "/tmp/simulated-cxi-counts-XXXXXX";
-  int fd = mkstemp(counts_file);
-  if (fd < 0) {
-    perror("mkstemp");
+/* A case whose process was started. What it prints is kept until it ends. */
+struct running {
+  const struct test_case *test; /* NULL: none */
+  pid_t process;
+  FILE *output;
+  char counts_file[40];
+};
+
+static bool start(struct running *running, const struct test_case *test, const char *provider) {
+  strcpy(running->counts_file, "/tmp/simulated-cxi-counts-XXXXXX");
+  int fd = mkstemp(running->counts_file);
+  running->output = tmpfile();
+  if (fd < 0 || running->output == NULL) {
+    perror("temporary files");
     return false;
   }
   close(fd);
   fflush(NULL);
-  pid_t child = fork();
-  if (child == 0) {
+  running->test = test;
+  running->process = fork();
+  if (running->process == 0) {
     alarm(SECONDS_A_CASE);
-    set_environment(test, provider, counts_file);
+    dup2(fileno(running->output), STDOUT_FILENO);
+    dup2(fileno(running->output), STDERR_FILENO);
+    set_environment(test, provider, running->counts_file);
     test->run();
     exit(0);
   }
-  int status = 0;
-  bool passed = child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
-                WEXITSTATUS(status) == 0;
-  if (child > 0 && WIFSIGNALED(status)) {
-    printf("  ended by signal %d%s\n", WTERMSIG(status),
+  return running->process > 0;
+}
+
+/* What the case printed, and whether it passed. */
+static bool report(struct running *running, int status) {
+  bool passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  char line[512];
+  printf("%s: %s\n", passed ? "ok" : "FAILED", running->test->rule);
+  rewind(running->output);
+  while (fgets(line, sizeof line, running->output) != NULL) {
+    printf("    %s", line);
+  }
+  if (WIFSIGNALED(status)) {
+    printf("    ended by signal %d%s\n", WTERMSIG(status),
            WTERMSIG(status) == SIGALRM ? ": took too long" : "");
   }
-  unlink(counts_file);
+  fclose(running->output);
+  unlink(running->counts_file);
+  running->test = NULL;
   return passed;
+}
+
+/* Waits until one of the running cases ends: 1 when it failed, else 0. */
+static int finish_one(struct running *running) {
+  int status = 0;
+  pid_t ended = wait(&status);
+  for (int i = 0; i < AT_A_TIME; i++) {
+    if (running[i].test != NULL && running[i].process == ended) {
+      return report(&running[i], status) ? 0 : 1;
+    }
+  }
+  return 0; /* a process that a case left behind */
+}
+
+static bool is_any(const struct running *running) {
+  bool any = false;
+  for (int i = 0; i < AT_A_TIME; i++) {
+    any = any || running[i].test != NULL;
+  }
+  return any;
+}
+
+static struct running *idle(struct running *running) {
+  for (int i = 0; i < AT_A_TIME; i++) {
+    if (running[i].test == NULL) {
+      return &running[i];
+    }
+  }
+  return NULL;
 }
 
 static bool is_chosen(const struct test_case *test, char **rules, int count) {
@@ -69,6 +122,7 @@ static bool is_chosen(const struct test_case *test, char **rules, int count) {
 }
 
 int main(int argc, char **argv) {
+  struct running running[AT_A_TIME] = {{0}};
   int failed = 0;
   int run = 0;
   if (argc < 2) {
@@ -77,13 +131,21 @@ int main(int argc, char **argv) {
   }
   for (size_t group = 0; group < sizeof groups / sizeof *groups; group++) {
     for (const struct test_case *test = groups[group]; test->rule != NULL; test++) {
-      if (is_chosen(test, argv + 2, argc - 2)) {
-        bool passed = passes(test, argv[1]);
-        printf("%s: %s\n", passed ? "ok" : "FAILED", test->rule);
-        failed += passed ? 0 : 1;
-        run++;
+      if (!is_chosen(test, argv + 2, argc - 2)) {
+        continue;
+      }
+      struct running *free_place;
+      while ((free_place = idle(running)) == NULL) {
+        failed += finish_one(running);
+      }
+      run++;
+      if (!start(free_place, test, argv[1])) {
+        return 1;
       }
     }
+  }
+  while (is_any(running)) {
+    failed += finish_one(running);
   }
   printf("simulated cxi: %d cases, %d failed\n", run, failed);
   return failed == 0 && run > 0 ? 0 : 1;

@@ -56,6 +56,17 @@ class SimulatedCxiTest {
   }
 
   @Test
+  void aMisspelledVariableIsSaid() throws Exception {
+    Run run =
+        run(
+            List.of("driver", "provider", "unknown domain"),
+            Map.of("FI_CXI_SIM_FAULT_POST_EROR", "at:1", "FI_CXI_SIM_FAULT_GONE", "sometimes"));
+    assertThat(run.output())
+        .contains("there is no variable FI_CXI_SIM_FAULT_POST_EROR")
+        .contains("FI_CXI_SIM_FAULT_GONE=sometimes is none of every:N, at:N, after:N");
+  }
+
+  @Test
   void aDriverThatRanNothingFails() throws Exception {
     Run run = run(List.of("driver", "provider", "no such rule"), Map.of());
     assertThat(run.output()).contains("0 cases");
