@@ -1,13 +1,11 @@
 package io.uccl.p2p.conformance;
 
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
-import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
+import org.junit.jupiter.api.Tag;
 
 /** The kit on the tcp;ofi_rxm provider of Debian 12's libfabric 1.17. */
-@DisabledIfSystemProperty(
-    named = "p2p.pass",
-    matches = "25",
-    disabledReason = "on JDK 25 the simulated provider is enough")
+@Tag("prove-only")
+@Tag("providers")
 class LibfabricRxmConformanceTest extends CxiConformance {
 
   LibfabricRxmConformanceTest() {

@@ -1,13 +1,11 @@
 package io.uccl.p2p.conformance;
 
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
-import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
+import org.junit.jupiter.api.Tag;
 
 /** The kit on libfabric 2.1's sockets provider. */
-@DisabledIfSystemProperty(
-    named = "p2p.pass",
-    matches = "25",
-    disabledReason = "on JDK 25 the simulated provider is enough")
+@Tag("prove-only")
+@Tag("providers")
 class LibfabricSocketsConformanceTest extends CxiConformance {
 
   LibfabricSocketsConformanceTest() {

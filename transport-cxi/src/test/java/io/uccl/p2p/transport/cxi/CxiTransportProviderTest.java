@@ -2,6 +2,7 @@ package io.uccl.p2p.transport.cxi;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.TransportUnavailableException;
@@ -15,6 +16,8 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -23,6 +26,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class CxiTransportProviderTest {
 
@@ -53,35 +57,33 @@ class CxiTransportProviderTest {
   }
 
   @Test
-  void isUnavailableAndNamesTheDevicesThatItFound() throws IOException {
-    Files.createDirectory(folder.resolve("cxi1"));
-    Files.createDirectory(folder.resolve("cxi0"));
-    Availability availability = new CxiTransportProvider(folder).probe(Map.of());
-    assertThat(availability)
+  void withoutADeviceLibfabricIsNotEvenAsked() {
+    assertThat(new CxiTransportProvider(folder).probe(Map.of()))
         .isEqualTo(
             Availability.unavailable(
-                "this version has no cxi data path yet (Slingshot devices of this machine: cxi0,"
-                    + " cxi1)",
-                "Use tcp: UCCL_P2P_TRANSPORT=tcp"));
-  }
-
-  @Test
-  void saysThatThereIsNoDevice() {
-    assertThat(new CxiTransportProvider(folder).probe(Map.of()).detail())
-        .isEqualTo("this version has no cxi data path yet (no Slingshot device in " + folder + ")");
+                "no Slingshot device in " + folder, "Use tcp: UCCL_P2P_TRANSPORT=tcp"));
     Path missing = folder.resolve("missing");
     assertThat(new CxiTransportProvider(missing).probe(Map.of()).detail())
-        .isEqualTo(
-            "this version has no cxi data path yet (no Slingshot device: there is no "
-                + missing
-                + ")");
+        .isEqualTo("no Slingshot device: there is no " + missing);
   }
 
-  @Test
-  void probeDoesNotThrowWhenTheDevicesCannotBeRead() throws IOException {
-    Path file = Files.createFile(folder.resolve("a-file"));
-    assertThat(new CxiTransportProvider(file).probe(Map.of()).detail())
-        .contains("Slingshot devices unknown");
+  @ParameterizedTest
+  @ValueSource(strings = {"a device", "a named provider", "devices that cannot be read"})
+  void aLibraryThatIsNotThereIsNamedWith(String reasonToAsk) throws IOException {
+    requireNatives();
+    Path devices = folder;
+    Map<String, String> environment =
+        new HashMap<>(Map.of("UCCL_LIBFABRIC_SO", "/nowhere/libfabric.so.9"));
+    switch (reasonToAsk) {
+      case "a device" -> Files.createDirectory(folder.resolve("cxi0"));
+      case "a named provider" -> environment.put("UCCL_CXI_PROVIDER", "cxi");
+      default -> devices = Files.createFile(folder.resolve("a-file"));
+    }
+    Availability availability = new CxiTransportProvider(devices).probe(environment);
+    assertThat(availability.available()).isFalse();
+    assertThat(availability.detail())
+        .startsWith("libfabric has nothing of provider cxi: dlopen: /nowhere/libfabric.so.9");
+    assertThat(availability.remedy()).contains("UCCL_LIBFABRIC_SO");
   }
 
   @Test
@@ -163,6 +165,14 @@ class CxiTransportProviderTest {
         .isInstanceOf(ConfigurationException.class)
         .hasMessageContaining(
             name + "='" + value + "' cannot be used: " + expected + " is expected");
+  }
+
+  private static void requireNatives() {
+    Availability there = CxiShim.LIBRARY.availability();
+    boolean required =
+        Arrays.asList(System.getProperty("p2p.require", "").split(",", -1)).contains("natives");
+    assertThat(there.available() || !required).as(there.detail()).isTrue();
+    assumeTrue(there.available(), there.detail());
   }
 
   private static Setting<?> setting(String name) {
