@@ -17,13 +17,6 @@
 set -euo pipefail
 
 readonly version=2.1.0
-readonly archive=libfabric_$version.orig.tar.xz
-readonly sha256=1a66369772d5bb151737214af1c478993e969cf298e8f9ed369e7a2ab8d8c6df
-readonly -a urls=(
-  "https://deb.debian.org/debian/pool/main/libf/libfabric/$archive"
-  "http://deb.debian.org/debian/pool/main/libf/libfabric/$archive"
-  "https://snapshot.debian.org/archive/debian/20250501T000000Z/pool/main/libf/libfabric/$archive"
-)
 readonly -a sources=(provider.c getinfo.c fabric.c domain.c memory.c address.c completion.c
   endpoint.c operations.c progress.c counts.c)
 
@@ -51,18 +44,6 @@ quietly() { # NAME COMMAND...
 
 # --- libfabric ---------------------------------------------------------------------------------
 
-fetch() {
-  local url
-  for url in "${urls[@]}"; do
-    if curl -fsSL --connect-timeout 10 --max-time 120 -o "$temporary/$archive" "$url" 2>>"$temporary/curl" &&
-      printf '%s  %s\n' "$sha256" "$temporary/$archive" | sha256sum -c --status; then
-      return 0
-    fi
-  done
-  tail -n 3 "$temporary/curl" >&2
-  die "$archive with the right checksum is not to be had from: ${urls[*]}"
-}
-
 # Every provider that configure knows, but the four.
 disabled_providers() {
   local name
@@ -76,11 +57,11 @@ disabled_providers() {
 }
 
 build_libfabric() {
-  local source=$temporary/libfabric-$version
+  local source=$temporary/libfabric-$version archive
   local -a disabled
   say "building libfabric $version (a minute or so, once)"
-  fetch
-  quietly "unpacking $archive" tar -C "$temporary" -xf "$temporary/$archive"
+  archive=$("$here/../../main/native/libfabric.sh" archive)
+  quietly "unpacking $archive" tar -C "$temporary" -xf "$archive"
   cd -- "$source"
   quietly "libfabric's autogen.sh" ./autogen.sh
   mapfile -t disabled < <(disabled_providers)

@@ -45,6 +45,10 @@ final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException, InterruptedException {
     options.validate();
+    if (options.simulateCxi) {
+      Variables.requireSimulatedCxi(console.environment());
+      console.say("SIMULATED cxi: the figures say nothing about Slingshot");
+    }
     if (options.role == Role.SERVER) {
       serve();
     } else if (options.peer != null) {
@@ -142,7 +146,8 @@ final class BenchCommand implements Callable<Integer> {
       return new NixlbenchReport(console.out());
     }
     Report.Heading heading =
-        new Report.Heading(Version.text(), transport, false, options.mode, RawCopy.NAME);
+        new Report.Heading(
+            Version.text(), transport, options.simulateCxi, options.mode, RawCopy.NAME);
     if (options.format == Format.CSV) {
       return new CsvReport(console.out(), heading);
     }
@@ -154,6 +159,9 @@ final class BenchCommand implements Callable<Integer> {
 
   private EngineConfig config(Map<String, String> environment) {
     EngineConfig config = EngineConfig.of(environment);
+    if (options.simulateCxi) {
+      return config.withTransport("cxi");
+    }
     return options.transport == null ? config : config.withTransport(options.transport);
   }
 

@@ -150,7 +150,10 @@ final class BenchOptions {
   @Option(names = "--ipc", description = "Transfers through IPC on one machine.")
   boolean ipc;
 
-  @Option(names = "--simulate-cxi", description = "The cxi transport on a simulated fabric.")
+  @Option(
+      names = "--simulate-cxi",
+      description =
+          "The cxi transport on a simulated fabric; its figures say nothing about Slingshot.")
   boolean simulateCxi;
 
   @Option(
@@ -183,7 +186,8 @@ final class BenchOptions {
         device == Device.GPU,
         "--device gpu: transfers of GPU memory are not built yet; use --device cpu");
     refuse(
-        simulateCxi, "--simulate-cxi: the simulated fabric is not built yet; leave the option out");
+        simulateCxi && transport != null && !transport.equals("cxi"),
+        "--simulate-cxi: --transport " + transport + " is another one; leave one of the two out");
     refuse(
         !floatType.equals("none"),
         "--float-type " + floatType + ": nothing is compressed here; use --float-type none");

@@ -21,6 +21,9 @@ final class Variables {
   static final String DATA_PORT = "UCCL_TCP_DATA_PORT";
   static final String INTERFACE = "UCCL_SOCKET_IFNAME";
 
+  /** The launcher's: folder of the simulated cxi provider. */
+  static final String SIMULATED_CXI = "P2P_SIMULATED_CXI";
+
   private static final List<String> OUR_PREFIXES = List.of("UCCL_P2P_", "UCCL_CXI_", "UCCL_TCP_");
 
   private Variables() {}
@@ -33,6 +36,20 @@ final class Variables {
       changed.put(INTERFACE, loopback());
     }
     return changed;
+  }
+
+  /**
+   * What the launcher says of the simulated fabric that it has built.
+   *
+   * @throws ToolException if it has built none
+   */
+  static void requireSimulatedCxi(Map<String, String> environment) {
+    if (environment.getOrDefault(SIMULATED_CXI, "").isEmpty()) {
+      throw ToolException.usage(
+          "--simulate-cxi: there is no simulated fabric, because "
+              + SIMULATED_CXI
+              + " is not set; start the tool with ./p2p bench, which builds one");
+    }
   }
 
   /**
