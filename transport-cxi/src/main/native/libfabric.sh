@@ -2,8 +2,9 @@
 # Fetches the libfabric that the shim is written against: Debian's source package of 2.1.0, checked by
 # its checksum, into ${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-2.1.0.
 #
-#   libfabric.sh archive   prints the path of the package
-#   libfabric.sh headers   prints the folder of its headers, a folder for #include <rdma/fabric.h>
+#   libfabric.sh checksum   prints the SHA-256 of the package
+#   libfabric.sh archive    prints the path of the package
+#   libfabric.sh headers    prints the folder of its headers, one for #include <rdma/fabric.h>
 #
 # What is there is kept. Everything that this script has to say goes to stderr.
 set -euo pipefail
@@ -19,6 +20,8 @@ readonly -a urls=(
 )
 
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-$version
+
+checksum() { printf '%s\n' "$sha256"; }
 
 is_right() { printf '%s  %s\n' "$sha256" "$1" | sha256sum -c --status 2>/dev/null; }
 
@@ -58,12 +61,12 @@ headers() {
 }
 
 case ${1-} in
-  archive | headers)
+  checksum | archive | headers)
     mkdir -p "$folder"
     "$1"
     ;;
   *)
-    printf 'usage: libfabric.sh archive|headers\n' >&2
+    printf 'usage: libfabric.sh checksum|archive|headers\n' >&2
     exit 2
     ;;
 esac

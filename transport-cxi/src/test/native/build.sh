@@ -21,6 +21,7 @@ readonly -a sources=(provider.c getinfo.c fabric.c domain.c memory.c address.c c
   endpoint.c operations.c progress.c counts.c)
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+libfabric=$here/../../main/native/libfabric.sh
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-$version
 jobs=$(nproc)
 ((jobs <= 4)) || jobs=4
@@ -60,7 +61,7 @@ build_libfabric() {
   local source=$temporary/libfabric-$version archive
   local -a disabled
   say "building libfabric $version (a minute or so, once)"
-  archive=$("$here/../../main/native/libfabric.sh" archive)
+  archive=$("$libfabric" archive)
   quietly "unpacking $archive" tar -C "$temporary" -xf "$archive"
   cd -- "$source"
   quietly "libfabric's autogen.sh" ./autogen.sh
@@ -116,7 +117,7 @@ temporary=$(mktemp -d -- "$folder/build.XXXXXX")
 trap 'rm -rf -- "$temporary"' EXIT
 
 recipe=$({
-  printf '%s\n' "$sha256" "$folder"
+  printf '%s\n' "$("$libfabric" checksum)" "$folder"
   declare -f build_libfabric disabled_providers
 } | sha256sum)
 if [[ ! -f $folder/libfabric.made || $(<"$folder/libfabric.made") != "$recipe" ]]; then
