@@ -18,7 +18,7 @@
 #define BATCH 32
 #define BATCHES 8
 /* After this time without a sign of life it is looked whether the peer is still there. */
-#define QUIET_MS 150
+#define QUIET_MS 400
 /* And each time twice as long, up to this. */
 #define QUIET_MOST_MS 3000
 /* What its machine, which is this one, takes to refuse a connection, and much more. */

@@ -1,8 +1,10 @@
 /* Reads and writes: what arrives, what is refused at the post and what at the target. */
 #include "driver.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -444,6 +446,22 @@ static void gone_initiator(void) {
   close_pair(&pair);
 }
 
+/* What peers do that look whether it is still there: they connect, and go. */
+static void looked_for(void) {
+  struct pair pair;
+  struct sockaddr_in target = {.sin_family = AF_INET};
+  open_pair(&pair, (struct settings){0}, (struct settings){0});
+  memcpy(&target.sin_addr, pair.target.address, 4);
+  memcpy(&target.sin_port, pair.target.address + 4, 2);
+  for (int i = 0; i < 300; i++) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    expect(connect(fd, (struct sockaddr *)&target, sizeof target), 0);
+    expect(close(fd), 0);
+    expect(write_outcome(&pair, i % 2 == 0 ? 8 : 100000, 0, fi_mr_key(pair.region)), 0);
+  }
+  close_pair(&pair);
+}
+
 /* Posted after somebody began to wait, when nothing was under way. */
 static void dead_peer_wakes(void) {
   struct introduction peer;
@@ -505,6 +523,7 @@ const struct test_case rma_cases[] = {
     {"many operations in flight arrive", many_in_flight, {NULL}},
     {"two processes write and read", two_processes, {NULL}},
     {"an initiator that is gone keeps nobody from being answered", gone_initiator, {NULL}},
+    {"an endpoint that others look for goes on", looked_for, {NULL}},
     {"a peer that died is EHOSTUNREACH", dead_peer, {NULL}},
     {"a peer that died ends a wait that began before", dead_peer_wakes, {NULL}},
     {"a peer that is not there is EHOSTUNREACH", never_there, {NULL}},

@@ -23,6 +23,7 @@ static void wait_for(struct side *side) {
 struct server {
   struct side *side;
   _Atomic bool stop;
+  _Atomic bool stopped;
   pthread_t thread;
 };
 
@@ -33,12 +34,14 @@ static void *serve(void *argument) {
     wait_for(server->side);
     expect(fi_cq_read(server->side->cq, NULL, 0), -FI_EAGAIN);
   }
+  server->stopped = true;
   return NULL;
 }
 
 static void start(struct server *server, struct side *side) {
   server->side = side;
   server->stop = false;
+  server->stopped = false;
   expect(pthread_create(&server->thread, NULL, serve, server), 0);
 }
 
@@ -47,10 +50,13 @@ static void stop(struct server *server, struct pair *pair) {
   struct fi_cq_msg_entry entry;
   server->stop = true;
   write_to(pair, source, 8, 0, fi_mr_key(pair->region), source);
-  expect(pthread_join(server->thread, NULL), 0);
-  while (fi_cq_read(pair->initiator.cq, &entry, 1) == -FI_EAGAIN) {
-    expect(fi_cq_read(pair->target.cq, NULL, 0), -FI_EAGAIN);
+  for (bool written = false; !written || !server->stopped;) {
+    written = fi_cq_read(pair->initiator.cq, &entry, 1) == 1 || written;
+    if (server->stopped) {
+      expect(fi_cq_read(pair->target.cq, NULL, 0), -FI_EAGAIN);
+    }
   }
+  expect(pthread_join(server->thread, NULL), 0);
 }
 
 static void poll_wakes(void) {
