@@ -6,13 +6,12 @@ set -u
 
 cache=${XDG_CACHE_HOME:-${HOME-}/.cache}/uccl-p2p/libfabric-2.1.0
 
-for folder in ${P2P_LIBFABRIC_INCLUDE:-"$cache/libfabric/include" "$cache/headers"}; do
-  if [ -f "$folder/rdma/fi_cxi_ext.h" ] &&
-    grep -Eq '^#define FI_MAJOR_VERSION ([2-9]|[1-9][0-9])$' "$folder/rdma/fabric.h"; then
-    echo "$folder"
-    exit 0
-  fi
-done
+folder=${P2P_LIBFABRIC_INCLUDE:-$cache/headers}
+if [ -f "$folder/rdma/fi_cxi_ext.h" ] &&
+  grep -Eq '^#define FI_MAJOR_VERSION ([2-9]|[1-9][0-9])$' "$folder/rdma/fabric.h"; then
+  echo "$folder"
+  exit 0
+fi
 if [ -n "${P2P_LIBFABRIC_INCLUDE-}" ]; then
   echo "P2P_LIBFABRIC_INCLUDE=$P2P_LIBFABRIC_INCLUDE has no headers of libfabric 2.1 or later (rdma/fabric.h)"
 else

@@ -10,9 +10,10 @@
 #   sanitized/libcxi-fi.so             the same under the address and undefined-behaviour sanitizers
 #   driver, driver_sanitized           its tests
 #
-# All is in ${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-2.1.0: libfabric once, the provider in
-# a folder for each state of its sources, so that two work trees do not get in each other's way. What
-# is there is kept; a state that was not asked for in 30 days goes. Two runs wait for each other.
+# All is in ${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-2.1.0: a folder for each way in which
+# libfabric was built, and for each state of the provider's sources, so that two work trees do not get
+# in each other's way. What is there is kept; what was not asked for in 30 days goes. Two runs wait for
+# each other.
 # Everything that this script has to say goes to stderr.
 set -euo pipefail
 
@@ -66,15 +67,14 @@ build_libfabric() {
   cd -- "$source"
   quietly "libfabric's autogen.sh" ./autogen.sh
   mapfile -t disabled < <(disabled_providers)
-  quietly "libfabric's configure" ./configure --prefix="$folder/libfabric" --disable-static \
+  quietly "libfabric's configure" ./configure --prefix="$1" --disable-static \
     --enable-tcp --enable-rxm --enable-shm --enable-sockets "${disabled[@]}"
   quietly "libfabric's build" make -j"$jobs"
   quietly "libfabric's installation" make install DESTDIR="$temporary/root"
   # Installed by libfabric only together with its cxi provider, which needs hardware to build.
-  cp prov/cxi/include/fi_cxi_ext.h "$temporary/root$folder/libfabric/include/rdma/"
+  cp prov/cxi/include/fi_cxi_ext.h "$temporary/root$1/include/rdma/"
   cd -- "$here"
-  rm -rf -- "$folder/libfabric"
-  mv -- "$temporary/root$folder/libfabric" "$folder/libfabric"
+  mv -- "$temporary/root$1" "$1"
 }
 
 # --- the provider --------------------------------------------------------------------------------
@@ -89,8 +89,8 @@ compile() { # OUTPUT SANITIZERS... -- FILES...
   done
   shift
   quietly "compiling $(basename -- "$output")" "${CC:-gcc}" "${flags[@]}" \
-    -isystem "$folder/libfabric/include" -o "$output" "$@" \
-    -L"$folder/libfabric/lib" -Wl,-rpath,"$folder/libfabric/lib" -Wl,-z,now -lfabric -lpthread
+    -isystem "$installed/include" -o "$output" "$@" \
+    -L"$installed/lib" -Wl,-rpath,"$installed/lib" -Wl,-z,now -lfabric -lpthread
 }
 
 build_provider() { # FOLDER
@@ -104,7 +104,7 @@ build_provider() { # FOLDER
   compile "$made/sanitized/libcxi-fi.so" -fPIC -shared "${sanitizers[@]}" -- "${sources[@]}"
   compile "$made/driver" -- driver/*.c
   compile "$made/driver_sanitized" "${sanitizers[@]}" -- driver/*.c
-  ln -s ../libfabric "$made/libfabric"
+  ln -s "$installed" "$made/libfabric"
   mv -- "$made" "$1"
 }
 
@@ -117,14 +117,14 @@ temporary=$(mktemp -d -- "$folder/build.XXXXXX")
 trap 'rm -rf -- "$temporary"' EXIT
 
 recipe=$({
-  printf '%s\n' "$("$libfabric" checksum)" "$folder"
+  "$libfabric" checksum
   declare -f build_libfabric disabled_providers
 } | sha256sum)
-if [[ ! -f $folder/libfabric.made || $(<"$folder/libfabric.made") != "$recipe" ]]; then
-  rm -f -- "$folder/libfabric.made"
-  build_libfabric {lock}>&-
-  printf '%s' "$recipe" >"$folder/libfabric.made"
+installed=$folder/libfabric-${recipe:0:16}
+if [[ ! -d $installed ]]; then
+  build_libfabric "$installed" {lock}>&-
 fi
+touch -- "$installed"
 
 state=$(cd -- "$here" && cat -- *.c *.h driver/*.c driver/*.h build.sh | sha256sum)
 simulated=$folder/simulated-${state:0:16}
@@ -132,6 +132,6 @@ if [[ ! -d $simulated ]]; then
   build_provider "$simulated" {lock}>&-
 fi
 touch -- "$simulated"
-find "$folder" -maxdepth 1 -name 'simulated-*' -mtime +30 -exec rm -rf -- {} +
+find "$folder" -maxdepth 1 -type d -name '*-????????????????' -mtime +30 -exec rm -rf -- {} +
 
 printf '%s\n' "$simulated"
