@@ -132,6 +132,16 @@ int64_t p2p_cxi_domains(struct p2p_cxi_opening *opening, char *names, int64_t co
 /* Opens an endpoint, enabled and ready for operations. Returns its handle, positive. */
 int64_t p2p_cxi_open(struct p2p_cxi_opening *opening, struct p2p_cxi_report *report);
 
+/* Registrations of one endpoint; cxi has half as many. */
+#define P2P_CXI_MEMORIES 131072
+
+/*
+ * Tells the operations that are outstanding, as completions that failed with ECANCELED, at most
+ * count. For an endpoint that works no more, before its close: the network may still touch their
+ * memory until then. Returns how many.
+ */
+int64_t p2p_cxi_outstanding(int64_t endpoint, int64_t completions, int64_t count);
+
 /*
  * Closes an endpoint and what it stands on, and frees the handle. Registrations are closed before.
  * The cxi provider may take seconds. After -FI_EBUSY and the like what is left is still open: the
@@ -142,21 +152,23 @@ int64_t p2p_cxi_close(int64_t endpoint, struct p2p_cxi_report *report);
 /*
  * Registers memory, binds it to the endpoint and enables it where the provider asks for that.
  *
+ * index: a free place from 0 to P2P_CXI_MEMORIES - 1, by which operations and the close name it.
  * access: P2P_CXI_REMOTE_READ and P2P_CXI_REMOTE_WRITE. key: the key to ask for where the provider
  * does not choose. device: the GPU's number. The registration's key is written to "chosen".
  *
- * Returns a handle, positive, which is also what operations carry as their local key. -FI_ENOKEY:
- * the key is taken.
+ * Returns 0. -FI_ENOKEY: the key is taken. -EBUSY: the place is.
  */
-int64_t p2p_cxi_register(int64_t endpoint, int64_t address, int64_t length, int32_t access,
-                         int64_t key, int32_t kind, int32_t device, int64_t *chosen,
-                         struct p2p_cxi_report *report);
+int64_t p2p_cxi_register(int64_t endpoint, int64_t index, int64_t address, int64_t length,
+                         int32_t access, int64_t key, int32_t kind, int32_t device,
+                         int64_t *chosen, struct p2p_cxi_report *report);
 
 /*
- * Closes a registration and frees the handle. While operations of this process use it: -EBUSY, and
- * nothing is done, unless "in_use_too"; then the endpoint must be closed next, and not be polled.
+ * Closes a registration; its place is free then. While operations of this process use it: -EBUSY,
+ * and nothing is done, unless "in_use_too"; then the endpoint must be closed next, and neither be
+ * polled nor posted to. -ENOENT: there is none.
  */
-int64_t p2p_cxi_close_memory(int64_t memory, bool in_use_too, struct p2p_cxi_report *report);
+int64_t p2p_cxi_close_memory(int64_t endpoint, int64_t index, bool in_use_too,
+                             struct p2p_cxi_report *report);
 
 /* Tells an address of a peer to the endpoint. Returns its number for p2p_cxi_post. */
 int64_t p2p_cxi_add_peer(int64_t endpoint, const uint8_t *address, int64_t length,
@@ -166,8 +178,9 @@ int64_t p2p_cxi_add_peer(int64_t endpoint, const uint8_t *address, int64_t lengt
 int64_t p2p_cxi_remove_peer(int64_t endpoint, int64_t peer, struct p2p_cxi_report *report);
 
 /*
- * Posts operations from slots of 128 bytes, as io.uccl.p2p.spi.OpBuffer draws them. The words 4 to
- * 6 of a descriptor are base, key and length of the target's registration.
+ * Posts operations from slots of 128 bytes, as io.uccl.p2p.spi.OpBuffer draws them. Their local key is
+ * the place of the registration. The words 4 to 6 of a descriptor are base, key and length of the
+ * target's registration.
  *
  * Returns how many were taken, from the first on. Fewer than count, also 0: there is no room now.
  * -errno: the first one cannot be posted, ever; "report" says why.
@@ -186,7 +199,8 @@ int64_t p2p_cxi_poll(int64_t endpoint, int64_t completions, int64_t count,
 
 /*
  * Blocks until there may be something to poll, the wake-up was given, or the time is over; also
- * when a signal comes. Takes the wake-up.
+ * when a signal comes. Takes the wake-up. The endpoint may be 0, and the wake-up -1: then it is not
+ * waited for.
  */
 int64_t p2p_cxi_wait(int64_t endpoint, int32_t wakeup, int64_t nanos);
 

@@ -19,6 +19,8 @@
 #include <time.h>
 
 #define LENGTH (1 << 20)
+/* Of the registration, in either endpoint. */
+#define PLACE 5
 #define COMPLETIONS 8
 #define SECOND INT64_C(1000000000)
 
@@ -36,7 +38,6 @@ static void check(bool holds, const char *what)
 
 struct side {
     int64_t endpoint;
-    int64_t memory;
     int64_t key;
     uint8_t *bytes;
     struct p2p_cxi_opening opening;
@@ -56,7 +57,7 @@ static struct slot slot_of(int64_t id, int opcode, const struct side *from, int6
     slot.words[0] = id;
     slot.words[1] = opcode;
     slot.words[2] = (int64_t)(intptr_t)from->bytes;
-    slot.words[3] = from->memory;
+    slot.words[3] = PLACE;
     slot.words[4] = length;
     slot.words[5] = (int64_t)(intptr_t)to->bytes + offset;
     slot.words[12] = (int64_t)(intptr_t)to->bytes;
@@ -95,14 +96,14 @@ static bool open_side(struct side *side, const char *library, const char *provid
     }
     side->bytes = aligned_alloc(4096, LENGTH);
     memset(side->bytes, 0, LENGTH);
-    side->memory = p2p_cxi_register(side->endpoint, (int64_t)(intptr_t)side->bytes, LENGTH,
-                                    P2P_CXI_REMOTE_READ | P2P_CXI_REMOTE_WRITE,
-                                    4711 + (int64_t)(side->endpoint % 1000), P2P_CXI_HOST_MEMORY, 0,
-                                    &side->key, &report);
-    if (side->memory <= 0) {
+    int64_t result = p2p_cxi_register(side->endpoint, PLACE, (int64_t)(intptr_t)side->bytes, LENGTH,
+                                      P2P_CXI_REMOTE_READ | P2P_CXI_REMOTE_WRITE,
+                                      4711 + side->endpoint % 1000, P2P_CXI_HOST_MEMORY, 0,
+                                      &side->key, &report);
+    if (result != 0) {
         printf("%s: %s\n", report.call, report.text);
     }
-    return side->memory > 0;
+    return result == 0;
 }
 
 /* Drives both until the first has a completion; both, because a target may have to poll. */
@@ -181,9 +182,16 @@ static void memory_in_use_stays(struct side *here, struct side *there, int64_t p
     struct p2p_cxi_report report;
     struct slot write = slot_of(45, 1, here, LENGTH, there, 0);
     check(post(here, there, peer, &write), "a write is taken");
-    check(p2p_cxi_close_memory(here->memory, false, &report) == -EBUSY,
+    check(p2p_cxi_close_memory(here->endpoint, PLACE, false, &report) == -EBUSY,
           "its memory is not closed meanwhile");
+    struct p2p_cxi_completion outstanding[2];
+    check(p2p_cxi_outstanding(here->endpoint, (int64_t)(intptr_t)outstanding, 2) == 1 &&
+              outstanding[0].id == 45 && outstanding[0].channel == 7 &&
+              outstanding[0].error == ECANCELED,
+          "it is outstanding");
     check(drive(here, there, &report) == 1, "the write ends");
+    check(p2p_cxi_outstanding(here->endpoint, (int64_t)(intptr_t)outstanding, 2) == 0,
+          "nothing is outstanding");
 }
 
 static void says_no(const char *library, const char *provider, struct side *here)
@@ -209,15 +217,22 @@ static void says_no(const char *library, const char *provider, struct side *here
     check(p2p_cxi_open(&opening, &report) == -EINVAL, "a text without an end");
     check(p2p_cxi_close(0, &report) == -EINVAL, "close of nothing");
     check(p2p_cxi_close((int64_t)(intptr_t)&opening, &report) == -EINVAL, "close of something else");
-    check(p2p_cxi_register(here->endpoint, 0, 1, 0, 0, 0, 0, &key, &report) == -EINVAL,
+    check(p2p_cxi_register(here->endpoint, 1, 0, 1, 0, 0, 0, 0, &key, &report) == -EINVAL,
           "memory at 0");
-    check(p2p_cxi_register(here->endpoint, 4096, 0, 0, 0, 0, 0, &key, &report) == -EINVAL,
+    check(p2p_cxi_register(here->endpoint, 1, 4096, 0, 0, 0, 0, 0, &key, &report) == -EINVAL,
           "memory without bytes");
-    check(p2p_cxi_register(here->endpoint, 4096, 1, 4, 0, 0, 0, &key, &report) == -EINVAL,
+    check(p2p_cxi_register(here->endpoint, 1, 4096, 1, 4, 0, 0, 0, &key, &report) == -EINVAL,
           "rights that are none");
-    check(p2p_cxi_register(here->endpoint, 4096, 1, 0, 0, 9, 0, &key, &report) == -EINVAL,
+    check(p2p_cxi_register(here->endpoint, 1, 4096, 1, 0, 0, 9, 0, &key, &report) == -EINVAL,
           "memory of no kind");
-    check(p2p_cxi_close_memory(0, false, &report) == -EINVAL, "close of no memory");
+    check(p2p_cxi_register(here->endpoint, PLACE, 4096, 1, 0, 0, 0, 0, &key, &report) == -EBUSY,
+          "a place that is taken");
+    check(p2p_cxi_register(here->endpoint, P2P_CXI_MEMORIES, 4096, 1, 0, 0, 0, 0, &key, &report) ==
+              -EINVAL,
+          "a place that is none");
+    check(p2p_cxi_close_memory(0, PLACE, false, &report) == -EINVAL, "close of memory of nothing");
+    check(p2p_cxi_close_memory(here->endpoint, PLACE + 1, false, &report) == -ENOENT,
+          "close of no memory");
     check(p2p_cxi_add_peer(here->endpoint, address, 1, &report) == -EINVAL, "a short address");
     check(p2p_cxi_add_peer(here->endpoint, NULL, 8, &report) == -EINVAL, "no address");
     check(p2p_cxi_remove_peer(here->endpoint, -1, &report) == -EINVAL, "no peer");
@@ -229,8 +244,10 @@ static void says_no(const char *library, const char *provider, struct side *here
     check(p2p_cxi_post(here->endpoint, 0, 0, (int64_t)(intptr_t)&none, 0, &report) == 0,
           "no operations");
     check(p2p_cxi_poll(here->endpoint, 0, 1, &report) == -EINVAL, "no room for completions");
+    check(p2p_cxi_outstanding(0, 8, 1) == -EINVAL, "outstanding of nothing");
     check(p2p_cxi_poll(0, 8, 1, &report) == -EINVAL, "poll of nothing");
-    check(p2p_cxi_wait(0, -1, 1) == -EINVAL, "wait for nothing");
+    check(p2p_cxi_wait(0, -1, 1) == 0, "wait for nothing but the time");
+    check(p2p_cxi_wait((int64_t)(intptr_t)&opening, -1, 1) == -EINVAL, "wait for something else");
     check(p2p_cxi_wait(here->endpoint, -1, -1) == -EINVAL, "a negative wait");
     check(p2p_cxi_wake(-1) == -EBADF, "a wake-up that is none");
     check(p2p_cxi_close_wakeup(-1) == -EBADF, "close of a wake-up that is none");
@@ -256,7 +273,7 @@ static void handle_signal(int signal)
 static void close_side(struct side *side, const char *what)
 {
     struct p2p_cxi_report report;
-    check(p2p_cxi_close_memory(side->memory, false, &report) == 0, "the memory is closed");
+    check(p2p_cxi_close_memory(side->endpoint, PLACE, false, &report) == 0, "the memory is closed");
     check(p2p_cxi_close(side->endpoint, &report) == 0, what);
     free(side->bytes);
 }

@@ -227,6 +227,10 @@ static int64_t make_operations(struct p2p_cxi_endpoint *endpoint, int32_t comple
         return p2p_cxi_failed("calloc", ENOMEM, "", report);
     }
     endpoint->operation_count = (int64_t)count;
+    endpoint->memories = calloc(P2P_CXI_MEMORIES, sizeof(*endpoint->memories));
+    if (endpoint->memories == NULL) {
+        return p2p_cxi_failed("calloc", ENOMEM, "", report);
+    }
     for (size_t i = count; i > 0; i--) {
         endpoint->operations[i - 1].next = endpoint->free;
         endpoint->free = &endpoint->operations[i - 1];
@@ -399,6 +403,7 @@ int64_t p2p_cxi_close(int64_t handle, struct p2p_cxi_report *report)
         endpoint->library.freeinfo(endpoint->info);
     }
     free(endpoint->operations);
+    free(endpoint->memories);
     endpoint->kind = 0;
     free(endpoint);
     return 0;

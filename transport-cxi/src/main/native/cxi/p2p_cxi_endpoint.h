@@ -11,12 +11,8 @@
 #include <rdma/fi_rma.h>
 #include <stdatomic.h>
 
-struct p2p_cxi_endpoint;
-
 /* A registration. Operations that use it count it. */
 struct p2p_cxi_memory {
-    uint64_t kind;
-    struct p2p_cxi_endpoint *endpoint;
     struct fid_mr *mr;
     void *descriptor;
     /* Written by the owner of the endpoint, read by whoever closes. */
@@ -46,13 +42,16 @@ struct p2p_cxi_endpoint {
     struct p2p_cxi_operation *operations;
     int64_t operation_count;
     struct p2p_cxi_operation *free;
+    /* By their places. Whoever closes one may be another thread than the one that posts. */
+    _Atomic(struct p2p_cxi_memory *) *memories;
 };
 
-/* The handle's object, or NULL if it is not one. */
+/* The handle's endpoint, or NULL if it is none. */
 struct p2p_cxi_endpoint *p2p_cxi_endpoint_of(int64_t handle);
-struct p2p_cxi_memory *p2p_cxi_memory_of(int64_t handle);
+
+/* The registration at a place, or NULL if there is none. */
+struct p2p_cxi_memory *p2p_cxi_memory_at(struct p2p_cxi_endpoint *endpoint, int64_t index);
 
 #define P2P_CXI_ENDPOINT_KIND UINT64_C(0x6378692d656e6470)
-#define P2P_CXI_MEMORY_KIND UINT64_C(0x6378692d6d656d6f)
 
 #endif

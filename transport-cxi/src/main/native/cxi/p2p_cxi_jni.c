@@ -44,20 +44,29 @@ jlong SHIM(close)(JNIEnv *env, jclass type, jlong endpoint, jlong report)
     return p2p_cxi_close(endpoint, at(report));
 }
 
-jlong SHIM(register)(JNIEnv *env, jclass type, jlong endpoint, jlong address, jlong length,
-                     jint access, jlong key, jint kind, jint device, jlong chosen, jlong report)
+jlong SHIM(register)(JNIEnv *env, jclass type, jlong endpoint, jlong index, jlong address,
+                     jlong length, jint access, jlong key, jint kind, jint device, jlong chosen,
+                     jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_cxi_register(endpoint, address, length, access, key, kind, device, at(chosen),
+    return p2p_cxi_register(endpoint, index, address, length, access, key, kind, device, at(chosen),
                             at(report));
 }
 
-jlong SHIM(closeMemory)(JNIEnv *env, jclass type, jlong memory, jboolean in_use_too, jlong report)
+jlong SHIM(closeMemory)(JNIEnv *env, jclass type, jlong endpoint, jlong index, jboolean in_use_too,
+                        jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_cxi_close_memory(memory, in_use_too == JNI_TRUE, at(report));
+    return p2p_cxi_close_memory(endpoint, index, in_use_too == JNI_TRUE, at(report));
+}
+
+jlong SHIM(outstanding)(JNIEnv *env, jclass type, jlong endpoint, jlong completions, jlong count)
+{
+    (void)env;
+    (void)type;
+    return p2p_cxi_outstanding(endpoint, completions, count);
 }
 
 jlong SHIM(addPeer)(JNIEnv *env, jclass type, jlong endpoint, jlong address, jlong length,

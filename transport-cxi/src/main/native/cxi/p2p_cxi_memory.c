@@ -6,10 +6,9 @@
 #include <string.h>
 #include <sys/uio.h>
 
-struct p2p_cxi_memory *p2p_cxi_memory_of(int64_t handle)
+struct p2p_cxi_memory *p2p_cxi_memory_at(struct p2p_cxi_endpoint *endpoint, int64_t index)
 {
-    struct p2p_cxi_memory *memory = (struct p2p_cxi_memory *)(intptr_t)handle;
-    return handle > 0 && handle % 8 == 0 && memory->kind == P2P_CXI_MEMORY_KIND ? memory : NULL;
+    return index >= 0 && index < P2P_CXI_MEMORIES ? atomic_load(&endpoint->memories[index]) : NULL;
 }
 
 static uint64_t access_of(int32_t access)
@@ -60,24 +59,27 @@ static int64_t enable_memory(struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_m
                : p2p_cxi_refused(&endpoint->library, "fi_mr_enable", -(int64_t)result, report);
 }
 
-int64_t p2p_cxi_register(int64_t handle, int64_t address, int64_t length, int32_t access,
-                         int64_t key, int32_t kind, int32_t device, int64_t *chosen,
-                         struct p2p_cxi_report *report)
+int64_t p2p_cxi_register(int64_t handle, int64_t index, int64_t address, int64_t length,
+                         int32_t access, int64_t key, int32_t kind, int32_t device,
+                         int64_t *chosen, struct p2p_cxi_report *report)
 {
     struct p2p_cxi_endpoint *endpoint = p2p_cxi_endpoint_of(handle);
     if (report == NULL) {
         return -(int64_t)EINVAL;
     }
-    if (endpoint == NULL || address <= 0 || length <= 0 || length > INT64_MAX - address ||
+    if (endpoint == NULL || index < 0 || index >= P2P_CXI_MEMORIES || address <= 0 || length <= 0 ||
+        length > INT64_MAX - address ||
         (access & ~(P2P_CXI_REMOTE_READ | P2P_CXI_REMOTE_WRITE)) != 0 ||
         (kind != P2P_CXI_HOST_MEMORY && kind != P2P_CXI_CUDA_MEMORY) || chosen == NULL) {
         return p2p_cxi_failed("p2p_cxi_register", EINVAL, "arguments", report);
+    }
+    if (p2p_cxi_memory_at(endpoint, index) != NULL) {
+        return p2p_cxi_failed("p2p_cxi_register", EBUSY, "the place is taken", report);
     }
     struct p2p_cxi_memory *memory = calloc(1, sizeof(*memory));
     if (memory == NULL) {
         return p2p_cxi_failed("calloc", ENOMEM, "", report);
     }
-    memory->endpoint = endpoint;
     int64_t result =
         register_memory(endpoint, memory, (void *)(intptr_t)address, (size_t)length,
                         access_of(access), (uint64_t)key, kind, device, report);
@@ -97,30 +99,36 @@ int64_t p2p_cxi_register(int64_t handle, int64_t address, int64_t length, int32_
         free(memory);
         return result;
     }
-    memory->kind = P2P_CXI_MEMORY_KIND;
     memory->descriptor = fi_mr_desc(memory->mr);
     *chosen = (int64_t)fi_mr_key(memory->mr);
-    return (int64_t)(intptr_t)memory;
+    atomic_store(&endpoint->memories[index], memory);
+    return 0;
 }
 
-int64_t p2p_cxi_close_memory(int64_t handle, bool in_use_too, struct p2p_cxi_report *report)
+int64_t p2p_cxi_close_memory(int64_t handle, int64_t index, bool in_use_too,
+                             struct p2p_cxi_report *report)
 {
-    struct p2p_cxi_memory *memory = p2p_cxi_memory_of(handle);
+    struct p2p_cxi_endpoint *endpoint = p2p_cxi_endpoint_of(handle);
     if (report == NULL) {
         return -(int64_t)EINVAL;
     }
-    if (memory == NULL) {
+    if (endpoint == NULL) {
         return p2p_cxi_failed("p2p_cxi_close_memory", EINVAL, "handle", report);
+    }
+    struct p2p_cxi_memory *memory = p2p_cxi_memory_at(endpoint, index);
+    if (memory == NULL) {
+        return p2p_cxi_failed("p2p_cxi_close_memory", ENOENT, "nothing is registered there",
+                              report);
     }
     if (!in_use_too && atomic_load(&memory->users) > 0) {
         return p2p_cxi_failed("p2p_cxi_close_memory", EBUSY, "operations use it", report);
     }
     int result = fi_close(&memory->mr->fid);
     if (result != 0) {
-        return p2p_cxi_refused(&memory->endpoint->library, "fi_close of the registration",
+        return p2p_cxi_refused(&endpoint->library, "fi_close of the registration",
                                -(int64_t)result, report);
     }
-    memory->kind = 0;
+    atomic_store(&endpoint->memories[index], NULL);
     free(memory);
     return 0;
 }

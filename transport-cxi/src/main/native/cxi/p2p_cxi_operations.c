@@ -111,7 +111,7 @@ int64_t p2p_cxi_post(int64_t handle, int64_t peer, int32_t channel, int64_t slot
         if (operation == NULL) {
             return i;
         }
-        struct p2p_cxi_memory *memory = p2p_cxi_memory_of(slot->local_key);
+        struct p2p_cxi_memory *memory = p2p_cxi_memory_at(endpoint, slot->local_key);
         if (memory == NULL || slot->length < 0 || (slot->opcode != WRITE && slot->opcode != READ)) {
             return i > 0 ? i : p2p_cxi_failed("p2p_cxi_post", EINVAL, "slot", report);
         }
@@ -235,6 +235,26 @@ int64_t p2p_cxi_poll(int64_t handle, int64_t completions, int64_t count,
     return n;
 }
 
+int64_t p2p_cxi_outstanding(int64_t handle, int64_t completions, int64_t count)
+{
+    struct p2p_cxi_endpoint *endpoint = p2p_cxi_endpoint_of(handle);
+    if (endpoint == NULL || completions <= 0 || completions % 8 != 0 || count < 0) {
+        return -(int64_t)EINVAL;
+    }
+    struct p2p_cxi_completion *out = (struct p2p_cxi_completion *)(intptr_t)completions;
+    int64_t n = 0;
+    for (int64_t i = 0; i < endpoint->operation_count && n < count; i++) {
+        const struct p2p_cxi_operation *operation = &endpoint->operations[i];
+        if (operation->memory != NULL) {
+            out[n].id = operation->id;
+            out[n].channel = operation->channel;
+            out[n].error = ECANCELED;
+            n++;
+        }
+    }
+    return n;
+}
+
 /* -- waiting */
 
 int64_t p2p_cxi_open_wakeup(void)
@@ -260,15 +280,15 @@ int64_t p2p_cxi_close_wakeup(int32_t wakeup)
 int64_t p2p_cxi_wait(int64_t handle, int32_t wakeup, int64_t nanos)
 {
     struct p2p_cxi_endpoint *endpoint = p2p_cxi_endpoint_of(handle);
-    if (endpoint == NULL || nanos < 0) {
+    if ((endpoint == NULL && handle != 0) || nanos < 0) {
         return -(int64_t)EINVAL;
     }
     struct pollfd fds[2] = {
         {.fd = wakeup, .events = POLLIN},
-        {.fd = endpoint->wait_fd, .events = POLLIN},
+        {.fd = endpoint == NULL ? -1 : endpoint->wait_fd, .events = POLLIN},
     };
     struct timespec timeout = {.tv_sec = nanos / 1000000000, .tv_nsec = nanos % 1000000000};
-    if (endpoint->wait_fd >= 0) {
+    if (fds[1].fd >= 0) {
         struct fid *fids[1] = {&endpoint->cq->fid};
         /* Not 0: there is something to poll already. */
         if (fi_trywait(endpoint->fabric, fids, 1) != 0) {
@@ -276,7 +296,8 @@ int64_t p2p_cxi_wait(int64_t handle, int32_t wakeup, int64_t nanos)
             timeout.tv_nsec = 0;
         }
     }
-    int ready = ppoll(fds, endpoint->wait_fd >= 0 ? 2 : 1, &timeout, NULL);
+    /* Descriptors below 0 are left out. */
+    int ready = ppoll(fds, 2, &timeout, NULL);
     if (ready < 0 && errno != EINTR) {
         return -(int64_t)errno;
     }

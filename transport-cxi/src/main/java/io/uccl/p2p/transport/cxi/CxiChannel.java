@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 final class CxiChannel implements Channel {
 
   private final CxiTransport transport;
+  private final CxiEndpoint endpoint;
   private final int index;
   private final long peer;
   private int outstanding;
@@ -23,8 +24,9 @@ final class CxiChannel implements Channel {
   private @Nullable P2pException failure;
   private boolean closed;
 
-  CxiChannel(CxiTransport transport, int index, long peer) {
+  CxiChannel(CxiTransport transport, CxiEndpoint endpoint, int index, long peer) {
     this.transport = transport;
+    this.endpoint = endpoint;
     this.index = index;
     this.peer = peer;
   }
@@ -33,7 +35,7 @@ final class CxiChannel implements Channel {
   public int post(OpBuffer operations, int first, int count) {
     if (failure != null) {
       // The engine has not heard of the failure yet.
-      transport.report(operations.id(first), failure);
+      transport.reportUnposted(operations.id(first), failure);
       return 1;
     }
     int taken = transport.post(this, operations, first, count);
@@ -54,8 +56,12 @@ final class CxiChannel implements Channel {
       if (failure == null) {
         failure = new ResourceClosedException("the connection was closed", FailureDetail.NONE);
       }
-      transport.ended(this);
+      transport.retire(this);
     }
+  }
+
+  CxiEndpoint endpoint() {
+    return endpoint;
   }
 
   int index() {

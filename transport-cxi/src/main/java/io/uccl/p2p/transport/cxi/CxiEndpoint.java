@@ -5,8 +5,7 @@ import io.uccl.p2p.TransportException;
 import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.RegionName;
 import java.security.SecureRandom;
-import java.util.HashSet;
-import java.util.Set;
+import java.util.BitSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -46,6 +45,7 @@ final class CxiEndpoint {
 
   private static final long DRAIN_STEP_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
   private static final int NO_WAKEUP = -1;
+  private static final long NO_ENDPOINT = 0;
 
   private final CxiOpening opening;
   private final long handle;
@@ -58,9 +58,10 @@ final class CxiEndpoint {
   private final OffHeap completions = new OffHeap(BATCH * COMPLETION_BYTES);
   private final OffHeap chosen = new OffHeap(Long.BYTES);
 
-  /** Handles of registrations that are not closed. Guarded by itself. */
-  private final Set<Long> registrations = new HashSet<>();
+  /** Places of registrations that are not closed. Guarded by itself. */
+  private final BitSet registrations = new BitSet();
 
+  private volatile boolean failed;
   private boolean shutDown;
 
   private CxiEndpoint(CxiOpening opening, long handle) {
@@ -98,15 +99,13 @@ final class CxiEndpoint {
 
   // -- registrations
 
-  /** A registration: what operations name it by here, and what peers name it by. */
-  record Registration(long handle, long key) {}
-
   /**
-   * Registers host memory.
+   * Registers host memory at a free place, by which operations name it.
    *
+   * @return the key that peers name it by
    * @throws RegistrationException if libfabric refuses
    */
-  Registration register(RegionName name, long address, long length) {
+  long register(int place, RegionName name, long address, long length) {
     int access =
         (name.access().remoteRead() ? REMOTE_READ : 0)
             | (name.access().remoteWrite() ? REMOTE_WRITE : 0);
@@ -117,6 +116,7 @@ final class CxiEndpoint {
         result =
             CxiShim.register(
                 handle,
+                place,
                 address,
                 length,
                 access,
@@ -135,9 +135,9 @@ final class CxiEndpoint {
           report.detail(CxiRemedies.ofRegistration(report)));
     }
     synchronized (registrations) {
-      registrations.add(result);
+      registrations.set(place);
     }
-    return new Registration(result, chosen.getLong(0));
+    return chosen.getLong(0);
   }
 
   /** A random key of the domain's size; the provider looks at it only if it does not choose. */
@@ -152,35 +152,34 @@ final class CxiEndpoint {
   }
 
   /**
-   * Closes a registration, unless operations of this process use it.
+   * Closes the registration at a place, unless operations of this process use it. One of an
+   * endpoint that has failed is closed with it.
    *
    * @return false if they do
    * @throws TransportException if libfabric refuses
    */
-  boolean close(long registration) {
+  boolean close(int place) {
     CxiReport why = new CxiReport();
-    long result;
     lock();
     try {
+      // Whoever shuts the endpoint down meanwhile waits here, and finds the place empty.
       synchronized (registrations) {
-        if (!registrations.contains(registration)) {
+        if (failed || !registrations.get(place)) {
           return true;
         }
+        long result = CxiShim.closeMemory(handle, place, false, why.address());
+        if (result == -CxiReport.EBUSY) {
+          return false;
+        }
+        if (result < 0) {
+          throw why.failure("libfabric does not close a registration", "Close the engine");
+        }
+        registrations.clear(place);
+        return true;
       }
-      result = CxiShim.closeMemory(registration, false, why.address());
     } finally {
       unlock();
     }
-    if (result == -CxiReport.EBUSY) {
-      return false;
-    }
-    if (result < 0) {
-      throw why.failure("libfabric does not close a registration", "Close the engine");
-    }
-    synchronized (registrations) {
-      registrations.remove(registration);
-    }
-    return true;
   }
 
   // -- peers and operations
@@ -242,11 +241,40 @@ final class CxiEndpoint {
 
   /** Blocks until something can be polled, the wake-up was given or the time is over. */
   void await(int wakeup, long nanos) {
+    if (failed) {
+      CxiShim.await(NO_ENDPOINT, wakeup, nanos);
+      return;
+    }
     // Not under the lock: all that it calls of libfabric is fi_trywait, and the rest is ppoll(2).
     CxiShim.await(handle, wakeup, nanos);
   }
 
   // -- the end
+
+  /** The endpoint works no more: from now on only {@link #shutDown} may be called. */
+  void fail() {
+    failed = true;
+  }
+
+  boolean hasFailed() {
+    return failed;
+  }
+
+  /** What {@link #forEachOutstanding} calls. */
+  interface Outstanding {
+    void operation(long id, int channel);
+  }
+
+  /** Calls {@code each} with every operation that libfabric has. */
+  void forEachOutstanding(Outstanding each) {
+    int most = opening.operations();
+    OffHeap outstanding = new OffHeap(most * COMPLETION_BYTES);
+    long count = CxiShim.outstanding(handle, outstanding.address(), most);
+    for (int i = 0; i < count; i++) {
+      int at = i * COMPLETION_BYTES;
+      each.operation(outstanding.getLong(at), outstanding.getInt(at + CHANNEL));
+    }
+  }
 
   /**
    * Ends everything: waits for operations under way, closes what is registered and the endpoint.
@@ -281,9 +309,13 @@ final class CxiEndpoint {
   /** Returns true if none is left. */
   private boolean closeRegistrations(boolean inUseToo, CxiReport why) {
     synchronized (registrations) {
-      registrations.removeIf(
-          registration ->
-              CxiShim.closeMemory(registration, inUseToo, why.address()) != -CxiReport.EBUSY);
+      for (int place = registrations.nextSetBit(0);
+          place >= 0;
+          place = registrations.nextSetBit(place + 1)) {
+        if (CxiShim.closeMemory(handle, place, inUseToo, why.address()) != -CxiReport.EBUSY) {
+          registrations.clear(place);
+        }
+      }
       return registrations.isEmpty();
     }
   }

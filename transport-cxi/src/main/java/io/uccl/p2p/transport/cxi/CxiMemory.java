@@ -23,22 +23,38 @@ final class CxiMemory implements RegisteredMemory {
   static final int LENGTH = 2;
 
   private final CxiTransport transport;
-  private final CxiEndpoint endpoint;
   private final RegionName name;
   private final MemorySpan span;
-  private final CxiEndpoint.Registration registration;
+  private final int place;
 
+  /** Both change when a fresh endpoint takes the place of one that failed. */
+  private volatile Registration registration;
+
+  private record Registration(CxiEndpoint endpoint, long key) {}
+
+  /**
+   * Registers memory.
+   *
+   * @param place by which operations name it, on every endpoint
+   * @throws io.uccl.p2p.RegistrationException if libfabric refuses
+   */
   CxiMemory(
-      CxiTransport transport,
-      CxiEndpoint endpoint,
-      RegionName name,
-      MemorySpan span,
-      CxiEndpoint.Registration registration) {
+      CxiTransport transport, CxiEndpoint endpoint, int place, RegionName name, MemorySpan span) {
     this.transport = transport;
-    this.endpoint = endpoint;
+    this.place = place;
     this.name = name;
     this.span = span;
-    this.registration = registration;
+    this.registration = registered(endpoint);
+  }
+
+  private Registration registered(CxiEndpoint endpoint) {
+    return new Registration(
+        endpoint, endpoint.register(place, name, span.address(), span.length()));
+  }
+
+  /** Registers it with a fresh endpoint; descriptors of the old one are refused from now on. */
+  void moveTo(CxiEndpoint endpoint) {
+    registration = registered(endpoint);
   }
 
   @Override
@@ -56,7 +72,7 @@ final class CxiMemory implements RegisteredMemory {
 
   @Override
   public long localKey() {
-    return registration.handle();
+    return place;
   }
 
   /**
@@ -69,15 +85,17 @@ final class CxiMemory implements RegisteredMemory {
   @Override
   public void close() {
     transport.forget(this);
-    endpoint.close(registration.handle());
+    registration.endpoint().close(place);
   }
 
   @Override
   public void release() {
-    if (!endpoint.close(registration.handle())) {
-      // Only once the transport is closed are there operations that nobody will report.
+    CxiEndpoint endpoint = registration.endpoint();
+    // Only once the transport is closed are there operations that nobody will report.
+    if (endpoint.hasFailed() || !endpoint.close(place)) {
       endpoint.shutDown();
     }
+    transport.free(place);
   }
 
   @Override

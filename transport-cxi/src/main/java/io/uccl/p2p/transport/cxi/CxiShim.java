@@ -33,6 +33,7 @@ final class CxiShim implements NativeLibrary.Binding {
 
   static native long register(
       long endpoint,
+      long index,
       long address,
       long length,
       int access,
@@ -42,7 +43,9 @@ final class CxiShim implements NativeLibrary.Binding {
       long chosen,
       long report);
 
-  static native long closeMemory(long memory, boolean inUseToo, long report);
+  static native long closeMemory(long endpoint, long index, boolean inUseToo, long report);
+
+  static native long outstanding(long endpoint, long completions, long count);
 
   static native long addPeer(long endpoint, long address, long length, long report);
 

@@ -20,13 +20,17 @@ import io.uccl.p2p.spi.TransportCapabilities.Refusal;
 import io.uccl.p2p.spi.nativelib.Errno;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One endpoint of libfabric and the peers that it reaches. An endpoint is connectionless: a channel
- * is an address, and is ready when the endpoint knows it.
+ * An endpoint of libfabric and the peers that it reaches. An endpoint is connectionless: a channel
+ * is an address, and is ready when the endpoint knows it. An endpoint that fails takes all its
+ * channels with it, and the next connection opens a fresh one.
  */
 final class CxiTransport implements Transport {
 
@@ -39,10 +43,13 @@ final class CxiTransport implements Transport {
   /** How often a completion queue is asked that has nothing to wait for. */
   private static final long ASK_AGAIN_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
 
-  private final CxiEndpoint endpoint;
+  private final CxiEndpoints endpoints;
   private final TransportCapabilities capabilities;
-  private final byte[] address;
-  private final boolean waits;
+
+  /**
+   * The one in use; after a failure, the failed one until the next connection asks for a fresh one.
+   */
+  private CxiEndpoint endpoint;
 
   /** By the index that operations carry; null: free. */
   private final List<@Nullable CxiChannel> channels = new ArrayList<>();
@@ -50,18 +57,24 @@ final class CxiTransport implements Transport {
   private final ArrayDeque<Integer> freeIndexes = new ArrayDeque<>();
   private final List<CxiMemory> memories = new ArrayList<>();
   private final ArrayDeque<CxiChannel> ready = new ArrayDeque<>();
-  private final ArrayDeque<Failed> failed = new ArrayDeque<>();
+
+  /** Operations that libfabric does not have any more, or never had. */
+  private final Queue<Ended> ended = new ConcurrentLinkedQueue<>();
+
+  /** Places of registrations; the reaper frees them. Guarded by itself. */
+  private final BitSet places = new BitSet();
 
   private final Object wakeupLock = new Object();
   private final int wakeup;
   private boolean wakeupClosed;
   private boolean closed;
 
-  /** An operation that could not be posted. */
-  private record Failed(long id, P2pException failure) {}
+  /** An operation that ended without a completion; the channel, if libfabric had it. */
+  private record Ended(long id, @Nullable CxiChannel channel, P2pException failure) {}
 
-  CxiTransport(CxiEndpoint endpoint) {
-    this.endpoint = endpoint;
+  CxiTransport(CxiEndpoints endpoints) {
+    this.endpoints = endpoints;
+    this.endpoint = endpoints.open();
     CxiOpening opening = endpoint.opening();
     this.capabilities =
         new TransportCapabilities(
@@ -70,8 +83,6 @@ final class CxiTransport implements Transport {
             TransportCapabilities.Expiry.STAYS_IN_USE,
             opening.revokes(),
             Math.min(LONGEST_OPERATION, opening.longestOperation()));
-    this.address = opening.endpointAddress();
-    this.waits = opening.found(CxiOpening.WAITS);
     long fd = CxiShim.openWakeup();
     if (fd < 0) {
       endpoint.shutDown();
@@ -91,38 +102,83 @@ final class CxiTransport implements Transport {
 
   @Override
   public RegisteredMemory register(RegionName name, MemorySpan memory) {
-    CxiMemory registered =
-        new CxiMemory(
-            this,
-            endpoint,
-            name,
-            memory,
-            endpoint.register(name, memory.address(), memory.length()));
-    memories.add(registered);
-    return registered;
+    ensureEndpoint();
+    int place;
+    synchronized (places) {
+      place = places.nextClearBit(0);
+      places.set(place);
+    }
+    try {
+      CxiMemory registered = new CxiMemory(this, endpoint, place, name, memory);
+      memories.add(registered);
+      return registered;
+    } catch (P2pException e) {
+      free(place);
+      throw e;
+    }
   }
 
   void forget(CxiMemory memory) {
     memories.remove(memory);
   }
 
+  /** A registration is gone; any thread. */
+  void free(int place) {
+    synchronized (places) {
+      places.clear(place);
+    }
+  }
+
+  /** Opens a fresh endpoint if the last one has failed, and moves what is registered there. */
+  private void ensureEndpoint() {
+    if (!endpoint.hasFailed()) {
+      return;
+    }
+    CxiEndpoint fresh;
+    try {
+      fresh = endpoints.open();
+    } catch (TransportUnavailableException e) {
+      throw new TransportException(
+          "the endpoint has failed, and there is no fresh one", e.detail(), e);
+    }
+    try {
+      memories.forEach(memory -> memory.moveTo(fresh));
+    } catch (P2pException e) {
+      fresh.shutDown();
+      throw new TransportException(
+          "the endpoint has failed, and not all memory could move to a fresh one", e.detail(), e);
+    }
+    endpoint = fresh;
+  }
+
   // -- channels
 
   @Override
   public PendingChannel prepare(ChannelRole role) {
-    return new Pending();
+    ensureEndpoint();
+    return new Pending(endpoint);
   }
 
   /** Both sides hand over their endpoint's address, and none needs the other's to make its own. */
   private final class Pending implements PendingChannel {
 
+    private final CxiEndpoint endpoint;
+
+    Pending(CxiEndpoint endpoint) {
+      this.endpoint = endpoint;
+    }
+
     @Override
     public byte[] parameters() {
-      return address.clone();
+      return endpoint.opening().endpointAddress();
     }
 
     @Override
     public Channel complete(byte[] remote) {
+      if (endpoint.hasFailed()) {
+        throw new HandshakeException(
+            "the endpoint failed during the handshake", FailureDetail.remedy("Connect again"));
+      }
       long peer = endpoint.addPeer(remote);
       if (peer < 0) {
         throw new HandshakeException(
@@ -133,7 +189,7 @@ final class CxiTransport implements Transport {
       }
       Integer free = freeIndexes.poll();
       int index = free == null ? channels.size() : free;
-      CxiChannel channel = new CxiChannel(CxiTransport.this, index, peer);
+      CxiChannel channel = new CxiChannel(CxiTransport.this, endpoint, index, peer);
       if (free == null) {
         channels.add(channel);
       } else {
@@ -150,10 +206,12 @@ final class CxiTransport implements Transport {
   }
 
   /** A channel was closed: it goes when its last operation has come back. */
-  void ended(CxiChannel channel) {
+  void retire(CxiChannel channel) {
     ready.remove(channel);
     if (!channel.hasOutstanding()) {
-      endpoint.removePeer(channel.peer());
+      if (!channel.endpoint().hasFailed()) {
+        channel.endpoint().removePeer(channel.peer());
+      }
       channels.set(channel.index(), null);
       freeIndexes.add(channel.index());
     }
@@ -167,7 +225,7 @@ final class CxiTransport implements Transport {
       inside++;
     }
     if (inside == 0) {
-      report(operations.id(first), outside());
+      reportUnposted(operations.id(first), outside());
       return 1;
     }
     return postChecked(channel, operations, first, inside);
@@ -199,18 +257,18 @@ final class CxiTransport implements Transport {
 
   private int postChecked(CxiChannel channel, OpBuffer operations, int first, int count) {
     long slots = operations.address() + (long) first * OpBuffer.SLOT_BYTES;
-    long taken = endpoint.post(channel.peer(), channel.index(), slots, count);
+    long taken = channel.endpoint().post(channel.peer(), channel.index(), slots, count);
     if (taken >= 0) {
       return (int) taken;
     }
     // The first one can never be posted: it is taken, and fails.
-    report(operations.id(first), endpoint.report().ofOperation());
+    reportUnposted(operations.id(first), channel.endpoint().report().ofOperation());
     return 1;
   }
 
-  /** Reports an operation that the endpoint does not have with the next poll. */
-  void report(long id, P2pException failure) {
-    failed.add(new Failed(id, failure));
+  /** Reports an operation that libfabric did not take with the next poll. */
+  void reportUnposted(long id, P2pException failure) {
+    ended.add(new Ended(id, null, failure));
   }
 
   @Override
@@ -220,39 +278,87 @@ final class CxiTransport implements Transport {
       into.ready(channel);
       moved = true;
     }
-    while (!failed.isEmpty() && into.remaining() > 0) {
-      Failed operation = failed.remove();
-      into.failed(operation.id(), operation.failure());
+    while (!ended.isEmpty() && into.remaining() > 0) {
+      report(ended.remove(), into);
       moved = true;
     }
     int read;
     do {
-      read = read(into);
-      moved |= read > 0;
+      read = endpoint.hasFailed() ? 0 : read(into);
+      moved |= read != 0;
     } while (read == CxiEndpoint.BATCH);
     return moved;
   }
 
+  private void report(Ended operation, CompletionBuffer into) {
+    into.failed(operation.id(), operation.failure());
+    CxiChannel channel = operation.channel();
+    if (channel != null) {
+      cameBack(channel);
+    }
+  }
+
+  private void cameBack(CxiChannel channel) {
+    channel.completed();
+    if (channel.isClosed()) {
+      retire(channel);
+    }
+  }
+
+  /** How many were read, or -1 if the endpoint has failed. */
   private int read(CompletionBuffer into) {
     if (into.remaining() == 0) {
       return 0;
     }
     long read = endpoint.poll(into.remaining());
     if (read < 0) {
-      throw broken();
+      endpointFailed(into);
+      return -1;
     }
     for (int i = 0; i < read; i++) {
-      CxiChannel channel = channels.get(endpoint.completedChannel(i));
-      if (channel == null) {
-        throw new IllegalStateException("an operation came back whose channel was gone");
-      }
-      channel.completed();
+      CxiChannel channel = channelAt(endpoint.completedChannel(i));
       complete(channel, i, into);
-      if (channel.isClosed()) {
-        ended(channel);
-      }
+      cameBack(channel);
     }
     return (int) read;
+  }
+
+  private CxiChannel channelAt(int index) {
+    CxiChannel channel = channels.get(index);
+    if (channel == null) {
+      throw new IllegalStateException("an operation came back whose channel was gone");
+    }
+    return channel;
+  }
+
+  /**
+   * All channels fail with the first cause. The network may still touch the memory of what is under
+   * way: it is reported once the endpoint is closed, which takes seconds, elsewhere.
+   */
+  private void endpointFailed(CompletionBuffer into) {
+    CxiEndpoint dead = endpoint;
+    P2pException cause =
+        dead.report().failure("the endpoint of the network failed", "Connect again");
+    dead.fail();
+    for (CxiChannel channel : channels) {
+      if (channel != null && channel.endpoint() == dead && channel.failure() == null) {
+        channel.fail(cause);
+        into.failed(channel, cause);
+      }
+    }
+    List<Ended> outstanding = new ArrayList<>();
+    dead.forEachOutstanding(
+        (id, index) -> {
+          CxiChannel channel = channelAt(index);
+          P2pException failure = channel.failure();
+          outstanding.add(new Ended(id, channel, failure == null ? cause : failure));
+        });
+    endpoints.close(
+        dead,
+        () -> {
+          ended.addAll(outstanding);
+          wakeup();
+        });
   }
 
   private void complete(CxiChannel channel, int index, CompletionBuffer into) {
@@ -276,13 +382,10 @@ final class CxiTransport implements Transport {
     }
   }
 
-  private TransportException broken() {
-    return endpoint.report().failure("the endpoint's completion queue failed", "Open a new engine");
-  }
-
   @Override
   public void block(long nanos) {
-    if (ready.isEmpty() && failed.isEmpty()) {
+    if (ready.isEmpty() && ended.isEmpty()) {
+      boolean waits = endpoint.hasFailed() || endpoint.opening().found(CxiOpening.WAITS);
       endpoint.await(wakeup, waits ? nanos : Math.min(nanos, ASK_AGAIN_NANOS));
     }
   }
@@ -314,5 +417,6 @@ final class CxiTransport implements Transport {
   @Override
   public void release() {
     endpoint.shutDown();
+    endpoints.awaitClosed();
   }
 }

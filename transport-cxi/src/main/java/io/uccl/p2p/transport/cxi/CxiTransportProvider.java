@@ -127,7 +127,7 @@ public final class CxiTransportProvider implements TransportProvider {
       throw new TransportUnavailableException(
           nothing(opening, report), report.detail(remedy(opening, report)));
     }
-    return new CxiTransport(CxiEndpoint.open(opening));
+    return new CxiTransport(new CxiEndpoints(opening));
   }
 
   /** Why there is nothing to ask libfabric for, or null. */
