@@ -33,11 +33,6 @@ final class CxiChannel implements Channel {
 
   @Override
   public int post(OpBuffer operations, int first, int count) {
-    if (failure != null) {
-      // The engine has not heard of the failure yet.
-      transport.reportUnposted(operations.id(first), failure);
-      return 1;
-    }
     int taken = transport.post(this, operations, first, count);
     outstanding += taken;
     return taken;
@@ -72,7 +67,7 @@ final class CxiChannel implements Channel {
     return peer;
   }
 
-  /** An operation has come back. */
+  /** An operation has been reported. */
   void completed() {
     outstanding--;
     completed++;

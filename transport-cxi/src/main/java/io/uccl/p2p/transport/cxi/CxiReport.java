@@ -38,6 +38,7 @@ final class CxiReport {
   static final int ENETUNREACH = 101;
   static final int ECANCELED = Errno.ECANCELED;
   static final int EKEYREJECTED = 129;
+  static final int FI_EOPBADSTATE = 258;
   static final int FI_ENOKEY = 266;
 
   private final OffHeap bytes = new OffHeap(256);
@@ -92,6 +93,11 @@ final class CxiReport {
                   + " for a new descriptor"));
     }
     return failure("the operation failed in the network", "See the provider's text");
+  }
+
+  /** True if a call failed because its endpoint works no more, as when the device is gone. */
+  boolean isOfEndpoint() {
+    return error() == Errno.ENODEV || error() == FI_EOPBADSTATE;
   }
 
   /** True if the error is about the way to the peer, not about one operation alone. */

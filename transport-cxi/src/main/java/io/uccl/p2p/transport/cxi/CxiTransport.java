@@ -51,6 +51,9 @@ final class CxiTransport implements Transport {
    */
   private CxiEndpoint endpoint;
 
+  /** Why the endpoint in use works no more, until the next poll has told of it. */
+  private @Nullable P2pException failing;
+
   /** By the index that operations carry; null: free. */
   private final List<@Nullable CxiChannel> channels = new ArrayList<>();
 
@@ -69,8 +72,8 @@ final class CxiTransport implements Transport {
   private boolean wakeupClosed;
   private boolean closed;
 
-  /** An operation that ended without a completion; the channel, if libfabric had it. */
-  private record Ended(long id, @Nullable CxiChannel channel, P2pException failure) {}
+  /** An operation that was taken and ended without a completion. */
+  private record Ended(long id, CxiChannel channel, P2pException failure) {}
 
   CxiTransport(CxiEndpoints endpoints) {
     this.endpoints = endpoints;
@@ -220,13 +223,17 @@ final class CxiTransport implements Transport {
   // -- operations
 
   int post(CxiChannel channel, OpBuffer operations, int first, int count) {
+    P2pException failure = channel.failure();
+    if (failure != null) {
+      // The engine has not heard of the failure yet.
+      return fail(channel, operations.id(first), failure);
+    }
     int inside = 0;
     while (inside < count && isInsideRegion(operations, first + inside)) {
       inside++;
     }
     if (inside == 0) {
-      reportUnposted(operations.id(first), outside());
-      return 1;
+      return fail(channel, operations.id(first), outside());
     }
     return postChecked(channel, operations, first, inside);
   }
@@ -262,18 +269,25 @@ final class CxiTransport implements Transport {
       return (int) taken;
     }
     // The first one can never be posted: it is taken, and fails.
-    reportUnposted(operations.id(first), channel.endpoint().report().ofOperation());
-    return 1;
+    CxiReport report = channel.endpoint().report();
+    if (report.isOfEndpoint() && failing == null) {
+      failing = endpointFailure(report);
+    }
+    return fail(channel, operations.id(first), failing == null ? report.ofOperation() : failing);
   }
 
-  /** Reports an operation that libfabric did not take with the next poll. */
-  void reportUnposted(long id, P2pException failure) {
-    ended.add(new Ended(id, null, failure));
+  /** Takes one operation, and reports it with the next poll. */
+  private int fail(CxiChannel channel, long id, P2pException failure) {
+    ended.add(new Ended(id, channel, failure));
+    return 1;
   }
 
   @Override
   public boolean poll(CompletionBuffer into) {
-    boolean moved = false;
+    boolean moved = failing != null;
+    if (failing != null) {
+      endpointFailed(failing, into);
+    }
     for (CxiChannel channel = ready.poll(); channel != null; channel = ready.poll()) {
       into.ready(channel);
       moved = true;
@@ -292,10 +306,7 @@ final class CxiTransport implements Transport {
 
   private void report(Ended operation, CompletionBuffer into) {
     into.failed(operation.id(), operation.failure());
-    CxiChannel channel = operation.channel();
-    if (channel != null) {
-      cameBack(channel);
-    }
+    cameBack(operation.channel());
   }
 
   private void cameBack(CxiChannel channel) {
@@ -312,7 +323,7 @@ final class CxiTransport implements Transport {
     }
     long read = endpoint.poll(into.remaining());
     if (read < 0) {
-      endpointFailed(into);
+      endpointFailed(endpointFailure(endpoint.report()), into);
       return -1;
     }
     for (int i = 0; i < read; i++) {
@@ -331,14 +342,17 @@ final class CxiTransport implements Transport {
     return channel;
   }
 
+  private static P2pException endpointFailure(CxiReport report) {
+    return report.failure("the endpoint of the network failed", "Connect again");
+  }
+
   /**
    * All channels fail with the first cause. The network may still touch the memory of what is under
    * way: it is reported once the endpoint is closed, which takes seconds, elsewhere.
    */
-  private void endpointFailed(CompletionBuffer into) {
+  private void endpointFailed(P2pException cause, CompletionBuffer into) {
     CxiEndpoint dead = endpoint;
-    P2pException cause =
-        dead.report().failure("the endpoint of the network failed", "Connect again");
+    failing = null;
     dead.fail();
     for (CxiChannel channel : channels) {
       if (channel != null && channel.endpoint() == dead && channel.failure() == null) {
@@ -384,7 +398,7 @@ final class CxiTransport implements Transport {
 
   @Override
   public void block(long nanos) {
-    if (ready.isEmpty() && ended.isEmpty()) {
+    if (ready.isEmpty() && ended.isEmpty() && failing == null) {
       boolean waits = endpoint.hasFailed() || endpoint.opening().found(CxiOpening.WAITS);
       endpoint.await(wakeup, waits ? nanos : Math.min(nanos, ASK_AGAIN_NANOS));
     }
