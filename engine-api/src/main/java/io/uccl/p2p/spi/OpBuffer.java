@@ -1,10 +1,10 @@
 package io.uccl.p2p.spi;
 
 import io.uccl.p2p.FifoDescriptor;
-import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -81,11 +81,11 @@ public final class OpBuffer {
   /**
    * Virtual address of the first slot, for native transports.
    *
-   * @throws io.uccl.p2p.RegistrationException if the native memory library is missing
+   * @param addressOf finds the address of the slots; asked once
    */
-  public long address() {
+  public long address(ToLongFunction<ByteBuffer> addressOf) {
     if (address == 0) {
-      address = NativeMemory.address(slots);
+      address = addressOf.applyAsLong(slots);
     }
     return address;
   }

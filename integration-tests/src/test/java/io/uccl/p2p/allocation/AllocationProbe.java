@@ -10,7 +10,6 @@ import io.uccl.p2p.TransferBatch;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.time.Duration;
-import java.util.Map;
 
 /**
  * Prints how many bytes all live threads of this JVM allocate while operations are posted and
@@ -28,7 +27,8 @@ final class AllocationProbe {
     int size = Integer.parseInt(args[1]);
     int operations = Integer.parseInt(args[2]);
     int rounds = Integer.parseInt(args[3]);
-    EngineConfig config = EngineConfig.of(Map.of("UCCL_SOCKET_IFNAME", "lo")).withTransport("tcp");
+    // From the environment, as it is for everybody.
+    EngineConfig config = EngineConfig.fromEnvironment();
     try (P2pEngine here = P2pEngine.open(config);
         P2pEngine there = P2pEngine.open(config)) {
       MemoryRegion local = here.register(ByteBuffer.allocateDirect(BATCH * size));

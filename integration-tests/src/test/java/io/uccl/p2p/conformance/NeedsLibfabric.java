@@ -9,12 +9,15 @@ import org.junit.jupiter.api.extension.ExtensionContext;
  * Runs a class only where {@code p2p.simcxi} names the folder of libfabric 2.1 and the simulated
  * cxi provider; without it says so, and fails if {@code p2p.require} has {@code simcxi}.
  */
-final class NeedsLibfabric implements ExecutionCondition {
+public final class NeedsLibfabric implements ExecutionCondition {
 
   private static final String FOLDER = System.getProperty("p2p.simcxi", "");
 
   /** Path of libfabric 2.1. */
-  static final String LIBRARY = FOLDER + "/libfabric/lib/libfabric.so.1";
+  public static final String LIBRARY = FOLDER + "/libfabric/lib/libfabric.so.1";
+
+  /** For JUnit. */
+  public NeedsLibfabric() {}
 
   @Override
   public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {

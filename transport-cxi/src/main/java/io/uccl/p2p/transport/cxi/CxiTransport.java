@@ -18,6 +18,7 @@ import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
 import io.uccl.p2p.spi.nativelib.Errno;
+import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -263,7 +264,7 @@ final class CxiTransport implements Transport {
   }
 
   private int postChecked(CxiChannel channel, OpBuffer operations, int first, int count) {
-    long slots = operations.address() + (long) first * OpBuffer.SLOT_BYTES;
+    long slots = operations.address(NativeMemory::address) + (long) first * OpBuffer.SLOT_BYTES;
     long taken = channel.endpoint().post(channel.peer(), channel.index(), slots, count);
     if (taken >= 0) {
       return (int) taken;
