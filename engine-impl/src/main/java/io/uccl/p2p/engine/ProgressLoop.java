@@ -322,7 +322,8 @@ final class ProgressLoop {
     countTurn();
     long idleSince = 0;
     while (!awaited.isOver() && !Thread.currentThread().isInterrupted() && !stopped) {
-      if (drive(false)) {
+      // What a deadline ends is no progress, and yet may be what is waited for.
+      if (drive(false) || awaited.isOver()) {
         idleSince = 0;
         continue;
       }

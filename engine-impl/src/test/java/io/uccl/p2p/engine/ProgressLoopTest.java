@@ -35,6 +35,13 @@ class ProgressLoopTest {
     volatile @Nullable Throwable throwNext;
     volatile @Nullable RuntimeException throwInBlock;
     volatile @Nullable Throwable brokenBy;
+
+    /**
+     * Ended by a deadline when a caller drives for the second time in a row: that moves nothing.
+     */
+    volatile @Nullable Item overdue;
+
+    private int drivesOfCaller;
     ProgressLoop loop;
 
     private void enter() {
@@ -63,6 +70,12 @@ class ProgressLoopTest {
           item.end();
           moved = true;
         }
+        Item ending = overdue;
+        if (ending != null && Thread.currentThread() == ending.waiter && ++drivesOfCaller == 2) {
+          // Longer than an owner spins: it would block next.
+          LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(2));
+          ending.over = true;
+        }
         return moved;
       } finally {
         inside.set(null);
@@ -73,6 +86,10 @@ class ProgressLoopTest {
     public void block(long nanos) {
       enter();
       blocked.countDown();
+      Item ending = overdue;
+      if (ending != null && ending.over) {
+        offOwner.compareAndSet(null, new AssertionError("blocks, and what it waits for is over"));
+      }
       try {
         RuntimeException failure = throwInBlock;
         if (failure != null) {
@@ -208,6 +225,14 @@ class ProgressLoopTest {
         }
       }
     }
+  }
+
+  @Test
+  void whoWaitsForWhatADeadlineEndsDoesNotBlockAfterwards() throws InterruptedException {
+    Item item = new Item(null);
+    work.overdue = item;
+    assertThat(loop.await(item, true, System.nanoTime() + TimeUnit.SECONDS.toNanos(30))).isTrue();
+    work.overdue = null;
   }
 
   @Test
