@@ -48,6 +48,7 @@ final class DefaultConnection implements Connection {
 
   private final DefaultP2pEngine engine;
   private final EndpointMetadata remote;
+  // 0 of a C++ peer, which has none.
   private final int remoteLife;
   private final Channel channel;
   private final ControlLink link;
@@ -177,7 +178,7 @@ final class DefaultConnection implements Connection {
   }
 
   private boolean hasRoomFor(Notification notification) {
-    P2pException broken = failure;
+    P2pException broken = failure != null ? failure : notifications.failure();
     if (broken != null) {
       throw broken.withDetail(detail(broken.detail()).withOperation(notification.toString(), ""));
     }
@@ -194,7 +195,7 @@ final class DefaultConnection implements Connection {
   }
 
   private P2pException linkEnded(String operation) {
-    P2pException broken = failure;
+    P2pException broken = failure != null ? failure : notifications.failure();
     // Without a failure the link has ended, and the owner has not made that the failure yet.
     FailureDetail detail =
         detail(broken == null ? FailureDetail.NONE : broken.detail()).withOperation(operation, "");
@@ -265,7 +266,7 @@ final class DefaultConnection implements Connection {
   }
 
   void checkLife(FifoDescriptor descriptor) {
-    if (descriptor.life() != remoteLife) {
+    if (remoteLife != 0 && descriptor.life() != remoteLife) {
       throw new RemoteAccessException(
           "the descriptor was made by another life of the peer, or by another peer",
           detail(FailureDetail.NONE)
@@ -477,7 +478,7 @@ final class DefaultConnection implements Connection {
   }
 
   private void tellEnd(P2pException cause) {
-    link.close();
+    setup.closeLinks();
     notifications.end();
     engine.gone(this);
     tellState(cause instanceof PeerLostException ? PeerState.LOST : PeerState.CLOSED);
