@@ -21,7 +21,8 @@ struct link {
   struct link *next;
   int fd;
   bool dialled;
-  bool over;
+  bool over;  /* nothing more is sent */
+  bool ended; /* all that came was looked at */
   struct sockaddr_in to;
   struct bytes joined; /* kept back until it is sent in one piece */
 };
@@ -272,7 +273,9 @@ static void *receive(void *of) {
   }
   pthread_mutex_lock(&lock);
   link->over = true;
+  link->ended = true;
   close(link->fd);
+  pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
   return NULL;
 }
@@ -380,6 +383,26 @@ struct notification *await_notification(void) {
   }
   pthread_mutex_unlock(&lock);
   return first;
+}
+
+static bool all_ended(void) {
+  const struct link *link = links;
+  while (link != NULL && link->ended) {
+    link = link->next;
+  }
+  return link == NULL;
+}
+
+bool await_ends(void) {
+  struct timespec deadline = in_seconds(PATIENCE_SECONDS);
+  pthread_mutex_lock(&lock);
+  int result = 0;
+  while (!all_ended() && result == 0) {
+    result = pthread_cond_timedwait(&changed, &lock, &deadline);
+  }
+  bool ended = all_ended();
+  pthread_mutex_unlock(&lock);
+  return ended;
 }
 
 struct tally tally(void) {

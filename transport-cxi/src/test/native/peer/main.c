@@ -18,6 +18,7 @@
  *   notification                      ok TYPE NAME MESSAGE
  *   set OPTION VALUE                  ok               see struct behaviour
  *   hang-up PEER                      ok
+ *   ended                             ok               when all connections have ended
  *   tally                             ok HANDSHAKES ANSWERS NOTIFICATIONS CONNECTIONS received
  *   quit
  */
@@ -308,6 +309,8 @@ static void run_hang_up(void) {
   ok();
 }
 
+static void run_ended(void) { ok_or(await_ends(), "a connection is still there"); }
+
 static void run_tally(void) {
   struct tally now = tally();
   printf("ok %lu %lu %lu %lu\n", now.handshakes, now.answers, now.notifications, now.accepted);
@@ -322,15 +325,25 @@ static const struct {
   const char *name;
   void (*run)(void);
 } commands[] = {
-    {"register", run_register},   {"listen", run_listen},
-    {"begin-connect", run_begin_connect}, {"answered", run_answered},
-    {"connect", run_connect},     {"accept", run_accept},
-    {"advertise", run_advertise}, {"fill", run_fill},
-    {"differs", run_differs},     {"write", run_write},
-    {"read", run_read},           {"notify", run_notify},
-    {"raw", run_raw},             {"notification", run_notification},
-    {"set", run_set},             {"hang-up", run_hang_up},
-    {"tally", run_tally},         {"quit", run_quit},
+    {"register", run_register},
+    {"listen", run_listen},
+    {"begin-connect", run_begin_connect},
+    {"answered", run_answered},
+    {"connect", run_connect},
+    {"accept", run_accept},
+    {"advertise", run_advertise},
+    {"fill", run_fill},
+    {"differs", run_differs},
+    {"write", run_write},
+    {"read", run_read},
+    {"notify", run_notify},
+    {"raw", run_raw},
+    {"notification", run_notification},
+    {"set", run_set},
+    {"hang-up", run_hang_up},
+    {"ended", run_ended},
+    {"tally", run_tally},
+    {"quit", run_quit},
 };
 
 static void run(char *line) {

@@ -80,12 +80,12 @@ int run_operation(bool write, const struct region *local, size_t offset, size_t 
 
 /* How it behaves. Set by commands, between frames. */
 struct behaviour {
-  bool split;         /* each byte of a frame is sent alone */
-  bool join;          /* frames are kept back, and sent together when this is unset */
-  bool no_port;       /* its handshakes name port 0 */
-  bool silent;        /* handshakes are not answered */
-  unsigned late_ms;   /* answers come so much later */
-  size_t trailing;    /* bytes behind the address in its handshakes */
+  bool split;       /* each byte of a frame is sent alone */
+  bool join;        /* frames are kept back, and sent together when this is unset */
+  bool no_port;     /* its handshakes name port 0 */
+  bool silent;      /* handshakes are not answered */
+  unsigned late_ms; /* answers come so much later */
+  size_t trailing;  /* bytes behind the address in its handshakes */
 };
 
 struct peer;
@@ -105,6 +105,8 @@ struct notification *await_notification(void);
 bool send_to(const struct peer *peer, struct bytes frame);
 /* Sends what was kept back, of each connection in one piece. */
 void send_joined(void);
+/* Waits until all that came on every connection was looked at, and each has ended. */
+bool await_ends(void);
 /* Closes the connection that it dialled to the peer. */
 void hang_up(const struct peer *peer);
 uint64_t peer_number(const struct peer *peer);

@@ -16,6 +16,9 @@ final class NeedsLibfabric implements ExecutionCondition {
   /** Path of libfabric 2.1. */
   static final String LIBRARY = FOLDER + "/libfabric/lib/libfabric.so.1";
 
+  /** The program that is a peer of the engine and shares no code with it. */
+  static final String PEER = FOLDER + "/peer";
+
   @Override
   public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {
     if (!FOLDER.isEmpty()) {
