@@ -22,7 +22,7 @@ import java.util.concurrent.TimeUnit;
  * program of {@code transport-cxi/src/test/native/peer}, and its commands. It ends with an error
  * when it gets anything that would make the C++ engine deaf.
  */
-final class CppPeer implements AutoCloseable {
+final class CppPeer {
 
   private static final HexFormat HEX = HexFormat.of();
 
@@ -162,8 +162,7 @@ final class CppPeer implements AutoCloseable {
   }
 
   /** Has it look at all that it got on connections that end now, and end without an error. */
-  @Override
-  public void close() throws Exception {
+  void end() throws Exception {
     if (over) {
       return;
     }

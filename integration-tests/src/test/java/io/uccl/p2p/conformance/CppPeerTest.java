@@ -87,7 +87,7 @@ class CppPeerTest {
   @AfterEach
   void theEnginesEndIsHarmlessToo() throws Exception {
     engine.close();
-    peer.close();
+    peer.end();
   }
 
   private Joined join(Direction direction) throws Exception {
