@@ -417,6 +417,11 @@ final class ConnectionSetup {
     }
   }
 
+  /** Whether notifications have a link of their own. Any thread that has the connection. */
+  boolean dialsForNotifications() {
+    return notificationLink != null;
+  }
+
   /** No link for notifications to a foreign peer came about. All else works without it. */
   void notificationLinkFailed(@Nullable IOException cause) {
     endNotifications(

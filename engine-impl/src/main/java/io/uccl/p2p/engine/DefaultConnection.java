@@ -10,6 +10,7 @@ import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerState;
+import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.PostResult;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.Transfer;
@@ -199,9 +200,13 @@ final class DefaultConnection implements Connection {
     // Without a failure the link has ended, and the owner has not made that the failure yet.
     FailureDetail detail =
         detail(broken == null ? FailureDetail.NONE : broken.detail()).withOperation(operation, "");
-    return broken == null
-        ? new PeerLostException("the control connection ended", detail)
-        : broken.withDetail(detail);
+    if (broken != null) {
+      return broken.withDetail(detail);
+    }
+    return setup.dialsForNotifications()
+        ? new PeerUnreachableException(
+            "the peer's control port cannot be dialled, or it has closed that connection", detail)
+        : new PeerLostException("the control connection ended", detail);
   }
 
   @Override

@@ -363,11 +363,10 @@ class ForeignPeerTest {
             connection.sendNotification(NEWS);
             return false;
           } catch (PeerUnreachableException e) {
-            return true;
+            return e.getMessage().contains("refused");
           }
         });
     assertNoNotifications(connection, "cannot be dialled");
-    assertThatThrownBy(() -> connection.sendNotification(NEWS)).hasMessageContaining("refused");
   }
 
   private void assertNoNotifications(Connection connection, String why) throws Exception {
