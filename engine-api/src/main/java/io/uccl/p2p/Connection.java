@@ -14,13 +14,23 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>Threads.</b> Every method may be called from any thread.
  *
+ * <p><b>C++ peers.</b> On a transport that shares the handshake of the C++ UCCL P2P engine, which
+ * is cxi, the peer may be one of its processes. It gets nothing but handshakes and notifications.
+ * So it is not told that a region closes, it acknowledges no notification, and notifications come
+ * at most once, in order for each of its sockets. When a control connection with it ends, the peer
+ * counts as lost.
+ *
  * <p><b>Failure.</b> When the peer or the way to it fails, everything in flight fails with the
  * first cause, within a second, and so does everything posted later. A new {@link
  * P2pEngine#connect} starts afresh.
  */
 public interface Connection extends AutoCloseable {
 
-  /** The peer's metadata: as given to {@code connect}, or as the peer told it when it connected. */
+  /**
+   * The peer's metadata: as given to {@code connect}, or as the peer told it when it connected. Of
+   * a C++ peer that connected it is the address that it came from, and its control port, which is 0
+   * if it named none.
+   */
   EndpointMetadata remote();
 
   /** True until the connection failed or was closed. */
@@ -61,7 +71,8 @@ public interface Connection extends AutoCloseable {
    * @param remoteOffset first byte in the advertised range
    * @param length bytes, 0 and more
    * @throws IndexOutOfBoundsException if either range does not fit
-   * @throws RemoteAccessException if the descriptor was made by an earlier life of the peer
+   * @throws RemoteAccessException if the descriptor was made by an earlier life of the peer; those
+   *     of a C++ peer do not say by which
    * @throws ResourceClosedException if {@code local} is closed
    */
   Transfer write(
@@ -87,7 +98,8 @@ public interface Connection extends AutoCloseable {
    * Queues a notification for the peer and returns.
    *
    * <p>To a JVM peer a notification of more than 256 KiB travels in pieces, so that heartbeats and
-   * the like do not wait behind it.
+   * the like do not wait behind it. A C++ peer that connected gets its notifications on a
+   * connection that this engine dials to its control port.
    *
    * @return {@link PostResult#BACK_PRESSURED} if more than {@link Notification#MAX_FRAME_BYTES}
    *     bytes, and 128 for each notification, are not confirmed by this peer, see {@link
@@ -95,6 +107,8 @@ public interface Connection extends AutoCloseable {
    * @throws IllegalArgumentException if it is too large for one frame
    * @throws P2pException the connection's {@link #failure()}, if it is not open; a {@link
    *     PeerLostException} if that is only about to be noticed
+   * @throws PeerUnreachableException if the control port of a C++ peer that connected cannot be
+   *     dialled, or it has none; transfers work all the same
    */
   PostResult sendNotification(Notification notification);
 

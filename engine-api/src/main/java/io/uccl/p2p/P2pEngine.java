@@ -100,6 +100,9 @@ public interface P2pEngine extends AutoCloseable {
   /**
    * Connects to a peer and returns once both sides can post.
    *
+   * <p>A C++ peer must have registered its first memory before: a handshake that it gets earlier
+   * makes it deaf for ever.
+   *
    * @param peer where the peer is, from its {@link #metadata()}
    * @param timeout covers everything: socket, handshake, data channel
    * @throws PeerUnreachableException if nothing answers there in time
@@ -109,7 +112,8 @@ public interface P2pEngine extends AutoCloseable {
   Connection connect(EndpointMetadata peer, Duration timeout) throws InterruptedException;
 
   /**
-   * Takes the next incoming connection, waiting for one.
+   * Takes the next incoming connection, waiting for one. A C++ process that connects twice makes
+   * two connections.
    *
    * @return the connection, or null if none came within the timeout
    * @throws IllegalStateException after {@link #passiveAccept}

@@ -34,6 +34,17 @@ public interface TransportProvider {
    */
   int handshakeMagic();
 
+  /**
+   * True if the C++ UCCL P2P engine has the same handshake, magic and parameters included, so that
+   * its processes can be peers. Such a process sends no trailer behind its parameters, and anything
+   * but a handshake or a notification would make it deaf for ever: only with a transport that says
+   * so does the engine take a handshake without a trailer, and it sends that peer nothing else. A
+   * transport that has a handshake of its own must never be pointed at a C++ process.
+   */
+  default boolean sharesHandshake() {
+    return false;
+  }
+
   /** Every environment variable that it reads. Others of the project's prefixes are errors. */
   default List<Setting<?>> settings() {
     return List.of();

@@ -3,6 +3,7 @@ package io.uccl.p2p.engine;
 import io.uccl.p2p.EndpointMetadata;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.HandshakeException;
+import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerState;
@@ -11,6 +12,8 @@ import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
 import io.uccl.p2p.spi.PendingChannel;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -31,6 +34,20 @@ import org.jspecify.annotations.Nullable;
  *   connect returns
  * </pre>
  *
+ * <p>A handshake without a trailer is a C++ engine's, if the transport shares that engine's. Such a
+ * peer is called foreign here. It gets nothing but handshakes and notifications, so there is no
+ * READY: this side is ready when the channel is and, as the acceptor, its answer is sent. Each side
+ * dials the other's control port for the notifications to it:
+ *
+ * <pre>
+ *   connector                                acceptor
+ *   prepare
+ *   handshake  ----------------------------> prepare, complete
+ *              <---------------------------- dials, if it was told a port; silent until it has
+ *   complete   <---------------------------- handshake                   a notification
+ *   channel ready: connect returns           channel ready: accept returns
+ * </pre>
+ *
  * Only the owner of the transport uses it, where nothing else is said.
  */
 final class ConnectionSetup {
@@ -47,7 +64,7 @@ final class ConnectionSetup {
   private final List<CompletableFuture<DefaultConnection>> results = new ArrayList<>();
   // The peer's attempts at the same, which wait for what becomes of this one.
   private final List<ConnectionSetup> heldBack = new ArrayList<>();
-  private final long since = System.nanoTime();
+  private long since = System.nanoTime();
   private @Nullable EndpointMetadata remote;
   private @Nullable HandshakeTrailer trailer;
   private @Nullable PendingChannel pending;
@@ -66,6 +83,15 @@ final class ConnectionSetup {
   private boolean over;
   private boolean shared;
   private byte @Nullable [] heldParameters;
+
+  // -- of a foreign peer
+  private boolean foreign;
+  private boolean dialledBack;
+  // What came before it was known whether it is the sender's, see arrived.
+  private final List<Notification> early = new ArrayList<>(0);
+  // On the accepting side.
+  private @Nullable ForeignLink foreignLink;
+  private @Nullable ControlLink notificationLink;
 
   // -- the control thread's
   private final NotificationPieces pieces = new NotificationPieces();
@@ -118,8 +144,32 @@ final class ConnectionSetup {
     return role == ChannelRole.ACCEPTOR;
   }
 
+  /** When its time for the handshake began. */
   long since() {
     return since;
+  }
+
+  void restartTime(long now) {
+    since = now;
+  }
+
+  /** True for a link that a foreign peer has dialled for notifications, for all that is known. */
+  boolean isDialledBack() {
+    return dialledBack;
+  }
+
+  void dialledBack(boolean is) {
+    dialledBack = is;
+  }
+
+  /** Whether a handshake has come. */
+  boolean hasShakenHands() {
+    return trailer != null || foreign;
+  }
+
+  /** Where the peer is, by its advertised address or else by its socket's. */
+  InetAddress senderAddress() {
+    return remote != null ? remote.address() : link.remote().getAddress();
   }
 
   /** The control thread's: notes what the peer can, before its next frame is looked at. */
@@ -154,8 +204,36 @@ final class ConnectionSetup {
     return sender;
   }
 
+  /** A notification has come on this link. It was counted already. */
+  void arrived(Notification notification) {
+    ConnectionSetup sender = hasShakenHands() || !isIncoming() ? this : foreignSender();
+    if (foreignLink != null) {
+      sender = foreignLink.only();
+    }
+    if (sender == null) {
+      engine.deliver(null, notification);
+    } else if (sender.isUnderWay() && engine.sharesHandshake() && sender.trailer == null) {
+      // It dials back before it answers, so its first notification may come before its answer.
+      sender.early.add(notification);
+    } else {
+      engine.deliver(sender.connection, notification);
+    }
+    delivered();
+  }
+
+  /** Whose notification it is that came without a handshake: null if that cannot be told. */
+  private @Nullable ConnectionSetup foreignSender() {
+    return engine.sharesHandshake() ? engine.foreignPeers().onlyAt(senderAddress()) : null;
+  }
+
+  /** What came early was the peer's that is known now, or not. */
+  private void deliverEarly() {
+    early.forEach(each -> engine.deliver(foreign ? connection : null, each));
+    early.clear();
+  }
+
   /** A notification of this link has been delivered. */
-  void delivered() {
+  private void delivered() {
     delivered++;
     if (peerHas(HandshakeTrailer.FEATURE_PIECES)) {
       link.sendLatest(ControlCodec.encodeAck(delivered));
@@ -216,10 +294,10 @@ final class ConnectionSetup {
 
   /** What came is no handshake that this engine can take; tells the sender if it understands. */
   void refuse(HandshakeException cause, boolean understands) {
-    if (isIncoming() && understands && !over) {
+    if (isIncoming() && understands && !over && foreignLink == null) {
       link.send(ControlCodec.encodeRefused(cause.summary()));
     }
-    fail(cause.withDetail(detail().withRemedy(cause.detail().remedy())));
+    failLink(cause.withDetail(detail().withRemedy(cause.detail().remedy())));
   }
 
   /**
@@ -227,7 +305,7 @@ final class ConnectionSetup {
    * connector does not hear whether its READY arrived.
    */
   void refused(String reason) {
-    fail(
+    failLink(
         connection == null
             ? new HandshakeException("the peer refused the connection: " + reason, detail())
             : new PeerLostException("the peer ended the connection: " + reason, detail()));
@@ -235,15 +313,25 @@ final class ConnectionSetup {
 
   /** The peer's handshake has come. */
   void handshake(Handshake received) {
+    HandshakeTrailer.Split split = HandshakeTrailer.split(received.parameters());
+    if (foreignLink != null) {
+      anotherForeign(foreignLink, received, split.trailer());
+      return;
+    }
     if (over) {
       return;
     }
-    if (trailer != null) {
+    if (hasShakenHands()) {
       protocolError("it sent a second handshake on one connection");
       return;
     }
-    HandshakeTrailer.Split split = HandshakeTrailer.split(received.parameters());
     trailer = split.trailer();
+    if (trailer == null && engine.sharesHandshake()) {
+      foreign(received, new ForeignLink(link));
+      return;
+    }
+    engine.isNotForeign(this);
+    deliverEarly();
     if (trailer == null || !trailer.sendsReady()) {
       protocolError("its handshake has no trailer, so it is no JVM engine");
       return;
@@ -278,6 +366,104 @@ final class ConnectionSetup {
     answer(split.parameters());
   }
 
+  /** Another handshake has come on a link where a foreign peer has shaken hands. */
+  private void anotherForeign(
+      ForeignLink from, Handshake received, @Nullable HandshakeTrailer itsTrailer) {
+    if (from.isOver()) {
+      return;
+    }
+    if (itsTrailer != null) {
+      protocolError("it sent handshakes with and without a trailer on one connection");
+      return;
+    }
+    ConnectionSetup next = new ConnectionSetup(engine, link);
+    engine.incoming(next);
+    if (!next.over) {
+      next.foreign(received, from);
+    }
+  }
+
+  /** The handshake of a foreign peer has come; with its parameters alone. */
+  private void foreign(Handshake received, ForeignLink from) {
+    foreign = true;
+    if (role == ChannelRole.ACCEPTOR) {
+      remote = new EndpointMetadata(link.remote().getAddress(), received.controlPort(), "");
+      foreignLink = from;
+      from.add(this);
+      engine.isForeign(this);
+    }
+    answer(received.parameters());
+  }
+
+  /** The kernel has the answer to a foreign peer's handshake. */
+  private void answered() {
+    peerReady = true;
+    finishIfReady();
+  }
+
+  /** Dials what a foreign peer listens on, for the notifications to it. */
+  private void dialForNotifications() {
+    InetSocketAddress control = remote().socketAddress();
+    if (control.getPort() != 0) {
+      notificationLink = engine.dial(control, this);
+    }
+    NotificationSender mine = new NotificationSender(notificationLink, false);
+    sender = mine;
+    if (control.getPort() == 0) {
+      mine.end(
+          new PeerUnreachableException(
+              "the peer's handshake names no control port, so it takes no notifications",
+              detail().withRemedy("Let this side connect to the peer")));
+    }
+  }
+
+  /** Whether notifications have a link of their own. Any thread that has the connection. */
+  boolean dialsForNotifications() {
+    return notificationLink != null;
+  }
+
+  /** No link for notifications to a foreign peer came about. All else works without it. */
+  void notificationLinkFailed(@Nullable IOException cause) {
+    endNotifications(
+        new PeerUnreachableException(
+            "the peer's control port cannot be dialled, so it takes no notifications"
+                + (cause == null ? "" : ": " + DefaultP2pEngine.text(cause)),
+            detail().withRemedy("Check that nothing filters the port " + remote().port()),
+            cause));
+  }
+
+  /** The foreign peer has closed the link for notifications to it, or this side has. */
+  void notificationLinkEnded(@Nullable IOException cause) {
+    if (cause != null) {
+      linkEnded(cause);
+    }
+  }
+
+  /** The foreign peer has sent something where nothing is due: on the link for notifications. */
+  void notificationLinkMisused() {
+    endNotifications(
+        new HandshakeException(
+            "the peer does not keep the protocol: it sent a frame on the connection that this side"
+                + " dialled for notifications",
+            detail()));
+    if (notificationLink != null) {
+      notificationLink.close();
+    }
+  }
+
+  private void endNotifications(P2pException cause) {
+    if (sender != null) {
+      sender.end(cause);
+    }
+  }
+
+  private EndpointMetadata remote() {
+    if (remote == null) {
+      throw new IllegalStateException("the peer is not known before its handshake");
+    }
+    return remote;
+  }
+
   /** Takes the transport's parameters of the peer, and on the accepting side sends its own. */
   private void answer(byte[] parameters) {
     try {
@@ -286,7 +472,12 @@ final class ConnectionSetup {
         // Taken before complete: that ends the pending channel's own life.
         byte[] answer = engine.handshake(mine.parameters(), false);
         complete(mine, parameters);
-        link.send(answer);
+        if (foreign) {
+          dialForNotifications();
+          link.send(answer, () -> engine.loop().run(this::answered));
+        } else {
+          link.send(answer);
+        }
       } else {
         complete(mine, parameters);
       }
@@ -314,7 +505,7 @@ final class ConnectionSetup {
 
   /** The peer has sent what it must not send. */
   void protocolError(String what) {
-    fail(
+    failLink(
         new HandshakeException(
             "the peer does not keep the protocol: " + what,
             detail().withRemedy("Use the same version of the engine on both sides")));
@@ -324,14 +515,24 @@ final class ConnectionSetup {
   void channelReady() {
     channelReady = true;
     if (role == ChannelRole.CONNECTOR) {
-      link.send(ControlCodec.encodeReady());
+      if (!foreign) {
+        link.send(ControlCodec.encodeReady());
+      }
       peerReady = true;
     }
     finishIfReady();
   }
 
-  /** The control link has ended. */
+  /** The control link has ended, and with it all whose handshakes came on it. */
   void linkClosed(@Nullable IOException cause) {
+    if (foreignLink == null) {
+      linkEnded(cause);
+    } else {
+      foreignLink.peers().forEach(each -> each.linkEnded(cause));
+    }
+  }
+
+  private void linkEnded(@Nullable IOException cause) {
     String why = cause == null ? "" : ": " + DefaultP2pEngine.text(cause);
     if (connection != null) {
       fail(new PeerLostException("the control connection ended" + why, detail(), cause));
@@ -341,6 +542,27 @@ final class ConnectionSetup {
               "no connection came about" + why,
               detail().withRemedy("Check that the peer runs and that address and port are its own"),
               cause));
+    }
+  }
+
+  /** What came on the link costs all whose handshakes came on it. */
+  private void failLink(P2pException cause) {
+    if (foreignLink == null) {
+      fail(cause);
+    } else {
+      foreignLink.peers().forEach(each -> each.fail(cause));
+    }
+  }
+
+  /** Closes what only this connection uses of its control links. */
+  void closeLinks() {
+    if (notificationLink != null) {
+      notificationLink.close();
+    }
+    if (foreignLink != null) {
+      foreignLink.remove(this);
+    } else {
+      link.close();
     }
   }
 
@@ -415,6 +637,12 @@ final class ConnectionSetup {
     if (channel != null) {
       channel.close();
     }
+    deliverEarly();
+    if (foreignLink != null) {
+      closeLinks();
+      foreignLink.close();
+      return;
+    }
     if (isIncoming() && trailer != null) {
       link.send(ControlCodec.encodeRefused(cause.summary()));
     }
@@ -456,15 +684,18 @@ final class ConnectionSetup {
     if (over || connection != null || !channelReady || !peerReady) {
       return;
     }
-    if (channel == null || remote == null || trailer == null) {
+    if (channel == null || remote == null || !hasShakenHands()) {
       throw new IllegalStateException("a channel is ready before the handshake was");
     }
     NotificationSender mine =
-        new NotificationSender(link, peerHas(HandshakeTrailer.FEATURE_PIECES));
+        sender != null
+            ? sender
+            : new NotificationSender(link, peerHas(HandshakeTrailer.FEATURE_PIECES));
     sender = mine;
-    connection =
-        new DefaultConnection(engine, remote, trailer.life(), channel, link, mine, revoked, this);
+    int life = trailer == null ? 0 : trailer.life();
+    connection = new DefaultConnection(engine, remote, life, channel, link, mine, revoked, this);
     engine.established(connection, role);
+    deliverEarly();
     if (peerHas(HandshakeTrailer.FEATURE_HEARTBEATS)) {
       link.watch(remote.socketAddress());
     }

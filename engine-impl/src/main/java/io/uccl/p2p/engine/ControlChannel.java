@@ -29,6 +29,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import jdk.net.ExtendedSocketOptions;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -61,6 +62,11 @@ final class ControlChannel implements AutoCloseable {
   private static final long SENDING_NANOS = TimeUnit.SECONDS.toNanos(SENDING_SECONDS);
   private static final long DRAINING_NANOS = TimeUnit.SECONDS.toNanos(1);
   private static final byte[] HEARTBEAT = ControlCodec.encodeHeartbeat();
+
+  // A peer that sends no heartbeats is lost with its machine after about as long as one that does.
+  private static final int KEEP_ALIVE_IDLE_SECONDS = 3;
+  private static final int KEEP_ALIVE_INTERVAL_SECONDS = 1;
+  private static final int KEEP_ALIVE_COUNT = 3;
   private static final long ACCEPT_PAUSE_NANOS = TimeUnit.SECONDS.toNanos(ACCEPT_PAUSE_SECONDS);
 
   /**
@@ -549,6 +555,9 @@ final class ControlChannel implements AutoCloseable {
     socket.configureBlocking(false);
     socket.setOption(StandardSocketOptions.TCP_NODELAY, true);
     socket.setOption(StandardSocketOptions.SO_KEEPALIVE, true);
+    socket.setOption(ExtendedSocketOptions.TCP_KEEPIDLE, KEEP_ALIVE_IDLE_SECONDS);
+    socket.setOption(ExtendedSocketOptions.TCP_KEEPINTERVAL, KEEP_ALIVE_INTERVAL_SECONDS);
+    socket.setOption(ExtendedSocketOptions.TCP_KEEPCOUNT, KEEP_ALIVE_COUNT);
   }
 
   // -- reading and writing

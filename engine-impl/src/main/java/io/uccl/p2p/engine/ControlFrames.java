@@ -49,6 +49,10 @@ final class ControlFrames implements ControlChannel.Listener {
 
   @Override
   public void onConnected(ControlLink link) {
+    if (link.attachment() instanceof NotificationLink dialled) {
+      dialled.connected();
+      return;
+    }
     ConnectionSetup setup = setup(link);
     run(engine.join(), setup, setup::linkConnected);
   }
@@ -64,6 +68,10 @@ final class ControlFrames implements ControlChannel.Listener {
   @Override
   public void onFrame(ControlLink link, ByteBuffer payload) {
     DefaultP2pEngine whole = engine.join();
+    if (link.attachment() instanceof NotificationLink dialled) {
+      run(whole, dialled.setup(), dialled.setup()::notificationLinkMisused);
+      return;
+    }
     ConnectionSetup setup = setup(link);
     if (setup.isDistrusted()) {
       return;
@@ -87,7 +95,9 @@ final class ControlFrames implements ControlChannel.Listener {
       case ACK -> {
         NotificationSender sender = setup.sender();
         long count = ControlCodec.ackCount(payload);
-        if (sender == null || !sender.acknowledged(count)) {
+        if (sender == null
+            || !setup.peerHas(HandshakeTrailer.FEATURE_PIECES)
+            || !sender.acknowledged(count)) {
           protocolError(
               whole,
               setup,
@@ -154,13 +164,7 @@ final class ControlFrames implements ControlChannel.Listener {
   private static void arrived(
       DefaultP2pEngine whole, ConnectionSetup setup, ControlLink link, Notification notification) {
     whole.inboxBudget().arrived(link, notification);
-    run(
-        whole,
-        setup,
-        () -> {
-          whole.deliver(setup.connection(), notification);
-          setup.delivered();
-        });
+    run(whole, setup, () -> setup.arrived(notification));
   }
 
   /** Nothing more of the link is looked at: what follows an error means nothing. */
@@ -177,6 +181,10 @@ final class ControlFrames implements ControlChannel.Listener {
 
   @Override
   public void onClosed(ControlLink link, @Nullable IOException cause) {
+    if (link.attachment() instanceof NotificationLink dialled) {
+      run(engine.join(), dialled.setup(), dialled.closed(cause));
+      return;
+    }
     ConnectionSetup setup = setup(link);
     DefaultP2pEngine whole = engine.join();
     setup.pieces().clear();

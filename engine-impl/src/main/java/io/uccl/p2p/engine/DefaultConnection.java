@@ -10,6 +10,7 @@ import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerState;
+import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.PostResult;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.Transfer;
@@ -48,6 +49,7 @@ final class DefaultConnection implements Connection {
 
   private final DefaultP2pEngine engine;
   private final EndpointMetadata remote;
+  // 0 of a C++ peer, which has none.
   private final int remoteLife;
   private final Channel channel;
   private final ControlLink link;
@@ -177,7 +179,7 @@ final class DefaultConnection implements Connection {
   }
 
   private boolean hasRoomFor(Notification notification) {
-    P2pException broken = failure;
+    P2pException broken = failure != null ? failure : notifications.failure();
     if (broken != null) {
       throw broken.withDetail(detail(broken.detail()).withOperation(notification.toString(), ""));
     }
@@ -194,13 +196,17 @@ final class DefaultConnection implements Connection {
   }
 
   private P2pException linkEnded(String operation) {
-    P2pException broken = failure;
+    P2pException broken = failure != null ? failure : notifications.failure();
     // Without a failure the link has ended, and the owner has not made that the failure yet.
     FailureDetail detail =
         detail(broken == null ? FailureDetail.NONE : broken.detail()).withOperation(operation, "");
-    return broken == null
-        ? new PeerLostException("the control connection ended", detail)
-        : broken.withDetail(detail);
+    if (broken != null) {
+      return broken.withDetail(detail);
+    }
+    return setup.dialsForNotifications()
+        ? new PeerUnreachableException(
+            "the peer's control port cannot be dialled, or it has closed that connection", detail)
+        : new PeerLostException("the control connection ended", detail);
   }
 
   @Override
@@ -265,7 +271,7 @@ final class DefaultConnection implements Connection {
   }
 
   void checkLife(FifoDescriptor descriptor) {
-    if (descriptor.life() != remoteLife) {
+    if (remoteLife != 0 && descriptor.life() != remoteLife) {
       throw new RemoteAccessException(
           "the descriptor was made by another life of the peer, or by another peer",
           detail(FailureDetail.NONE)
@@ -477,7 +483,7 @@ final class DefaultConnection implements Connection {
   }
 
   private void tellEnd(P2pException cause) {
-    link.close();
+    setup.closeLinks();
     notifications.end();
     engine.gone(this);
     tellState(cause instanceof PeerLostException ? PeerState.LOST : PeerState.CLOSED);

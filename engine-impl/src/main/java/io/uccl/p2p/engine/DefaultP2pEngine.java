@@ -27,6 +27,7 @@ import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.TransportContext;
 import io.uccl.p2p.spi.TransportProvider;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
+import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.security.SecureRandom;
 import java.time.Duration;
@@ -35,6 +36,7 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -96,7 +98,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private final RegionRegistry regions = new RegionRegistry();
   private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
   private final List<ConnectionSetup> setups = new ArrayList<>();
-  private final IncomingSetups incoming = new IncomingSetups();
+  private final ForeignPeers foreignPeers = new ForeignPeers();
+  private final IncomingSetups incoming = new IncomingSetups(foreignPeers::isAt);
   private final List<DefaultConnection> connections = new ArrayList<>();
   private final LateOperations late = new LateOperations();
   private final ArrayDeque<DefaultConnection> postable = new ArrayDeque<>();
@@ -272,8 +275,12 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
                   link ->
                       made.updateAndGet(
                           none -> new ConnectionSetup(this, link, peer, keep && passive)));
-              setups.add(made.get());
-              return made.get();
+              ConnectionSetup attempt = Objects.requireNonNull(made.get());
+              setups.add(attempt);
+              if (sharesHandshake()) {
+                foreignPeers.add(peer.address(), attempt);
+              }
+              return attempt;
             });
     return get(setup, deadline, peer);
   }
@@ -465,6 +472,16 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
         .encode();
   }
 
+  /** Whether a C++ engine may be at the other end. */
+  boolean sharesHandshake() {
+    return provider.sharesHandshake();
+  }
+
+  /** Connects to the control port of a C++ peer, to send it notifications. */
+  ControlLink dial(InetSocketAddress peer, ConnectionSetup setup) {
+    return control.connect(peer, link -> new NotificationLink(setup));
+  }
+
   void closeConnection(DefaultConnection connection) {
     loop.call(
         () -> {
@@ -627,6 +644,24 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     }
   }
 
+  /** Connections to C++ engines, and attempts that may become some. */
+  ForeignPeers foreignPeers() {
+    return foreignPeers;
+  }
+
+  /** A C++ engine has connected. */
+  void isForeign(ConnectionSetup setup) {
+    foreignPeers.add(setup.senderAddress(), setup);
+    incoming.shookHands(setup);
+  }
+
+  /** What has sent a handshake is no C++ engine. */
+  void isNotForeign(ConnectionSetup setup) {
+    foreignPeers.remove(setup.senderAddress(), setup);
+    incoming.foreignPeerGone(setup.senderAddress());
+    incoming.shookHands(setup);
+  }
+
   void expect(Channel channel, ConnectionSetup setup) {
     byChannel.put(channel, setup);
   }
@@ -646,6 +681,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   void forget(ConnectionSetup setup, @Nullable Channel channel) {
     setups.remove(setup);
     incoming.remove(setup);
+    foreignPeers.remove(setup.senderAddress(), setup);
+    incoming.foreignPeerGone(setup.senderAddress());
     if (channel != null) {
       byChannel.remove(channel);
     }
@@ -716,7 +753,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   private boolean hasDeadlines() {
     // By index: an iterator would be an allocation each time that a caller blocks.
     for (int i = 0; i < setups.size(); i++) {
-      if (setups.get(i).connection() == null) {
+      ConnectionSetup setup = setups.get(i);
+      if (setup.connection() == null && !setup.isDialledBack()) {
         return true;
       }
     }

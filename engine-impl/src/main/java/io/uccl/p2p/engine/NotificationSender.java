@@ -1,10 +1,12 @@
 package io.uccl.p2p.engine;
 
 import io.uccl.p2p.Notification;
+import io.uccl.p2p.P2pException;
 import java.util.ArrayDeque;
 import java.util.List;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sends the notifications of one connection, in pieces where the peer takes them, and knows how
@@ -19,7 +21,7 @@ final class NotificationSender {
   /** Bytes, unconfirmed or held back, from which on no more is taken. */
   static final long MOST_BYTES = Notification.MAX_FRAME_BYTES;
 
-  private final ControlLink link;
+  private final @Nullable ControlLink link;
   private final boolean acknowledged;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
@@ -29,13 +31,15 @@ final class NotificationSender {
   private long unconfirmedBytes;
   private long heldBytes;
   private boolean ended;
+  private @Nullable P2pException failure;
 
   /**
    * Makes one.
    *
+   * @param link null if there is none to the peer; then {@link #end} is to say why
    * @param acknowledged whether the peer takes pieces and acknowledges
    */
-  NotificationSender(ControlLink link, boolean acknowledged) {
+  NotificationSender(@Nullable ControlLink link, boolean acknowledged) {
     this.link = link;
     this.acknowledged = acknowledged;
   }
@@ -64,7 +68,9 @@ final class NotificationSender {
     lock.lock();
     try {
       // Under the lock, so that the order of costs is that of the frames.
-      if (!link.sendNotification(frames, acknowledged ? () -> {} : this::taken)) {
+      if (ended
+          || link == null
+          || !link.sendNotification(frames, acknowledged ? () -> {} : this::taken)) {
         return false;
       }
       sent++;
@@ -187,12 +193,34 @@ final class NotificationSender {
     }
   }
 
-  /** Nothing will be confirmed any more. */
+  /** The connection has ended: nothing will be confirmed any more. */
   void end() {
+    end(null);
+  }
+
+  /**
+   * Nothing is sent or confirmed any more.
+   *
+   * @param cause what notifications fail with though the connection is open; null if it has ended
+   */
+  void end(@Nullable P2pException cause) {
     lock.lock();
     try {
-      ended = true;
-      changed.signalAll();
+      if (!ended) {
+        ended = true;
+        failure = cause;
+        changed.signalAll();
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Why notifications cannot be sent though the connection may be open, or null. */
+  @Nullable P2pException failure() {
+    lock.lock();
+    try {
+      return failure;
     } finally {
       lock.unlock();
     }

@@ -36,6 +36,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiConsumer;
 import java.util.function.BooleanSupplier;
+import jdk.net.ExtendedSocketOptions;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -210,6 +211,23 @@ class ControlChannelTest {
     assertThat(in.outgoing()).isFalse();
     assertThat(out.remote()).isEqualTo(server.address());
     assertThat(in.remote().getAddress()).isEqualTo(LOOPBACK);
+  }
+
+  @Test
+  void theKernelAsksAfterPeersThatAreSilent() throws Exception {
+    Recorder other = new Recorder();
+    ControlChannel server = channel(other);
+    ControlLink out = channel(recorder).connect(server.address());
+    recorder.next(out, "connected");
+    for (ControlLink link : List.of(out, other.nextAccepted())) {
+      assertThat(link.socket.getOption(StandardSocketOptions.SO_KEEPALIVE)).isTrue();
+      assertThat(
+              link.socket.getOption(ExtendedSocketOptions.TCP_KEEPIDLE)
+                  + link.socket.getOption(ExtendedSocketOptions.TCP_KEEPCOUNT)
+                      * link.socket.getOption(ExtendedSocketOptions.TCP_KEEPINTERVAL))
+          .as("seconds until a peer that does not answer is lost")
+          .isEqualTo(6);
+    }
   }
 
   @Test

@@ -41,6 +41,9 @@ final class HeldTransport implements TransportProvider, Transport {
   /** Whether it takes no operations. */
   volatile boolean full;
 
+  /** Whether a C++ engine may be its peer. */
+  boolean sharesHandshake;
+
   /** What the release of a region does. */
   volatile Runnable onRelease = () -> {};
 
@@ -73,6 +76,11 @@ final class HeldTransport implements TransportProvider, Transport {
   @Override
   public int handshakeMagic() {
     return 'H' | 'E' << 8 | 'L' << 16 | 'D' << 24;
+  }
+
+  @Override
+  public boolean sharesHandshake() {
+    return sharesHandshake;
   }
 
   @Override

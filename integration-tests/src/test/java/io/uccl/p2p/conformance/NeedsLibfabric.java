@@ -16,6 +16,9 @@ public final class NeedsLibfabric implements ExecutionCondition {
   /** Path of libfabric 2.1. */
   public static final String LIBRARY = FOLDER + "/libfabric/lib/libfabric.so.1";
 
+  /** The program that is a peer of the engine and shares no code with it. */
+  static final String PEER = FOLDER + "/peer";
+
   /** For JUnit. */
   public NeedsLibfabric() {}
 

@@ -64,6 +64,11 @@ public final class CxiTransportProvider implements TransportProvider {
   }
 
   @Override
+  public boolean sharesHandshake() {
+    return true;
+  }
+
+  @Override
   public List<Setting<?>> settings() {
     return CxiSettings.ALL;
   }
