@@ -22,7 +22,7 @@ public record TransportChoice(String name, String reason, List<Candidate> candid
    * @param name its name
    * @param available whether it can work on this machine
    * @param detail what it would use, or why it cannot work
-   * @param remedy what to do to make it work; empty if available
+   * @param remedy what to do to make it work, or to make it work well; empty if there is nothing
    */
   public record Candidate(String name, boolean available, String detail, String remedy) {}
 }

@@ -93,10 +93,7 @@ final class DiagnosisText {
   }
 
   private static String text(Availability availability) {
-    if (availability.available()) {
-      return "yes: " + availability.detail();
-    }
     String remedy = availability.remedy().isEmpty() ? "" : ". " + availability.remedy();
-    return "no: " + availability.detail() + remedy;
+    return (availability.available() ? "yes: " : "no: ") + availability.detail() + remedy;
   }
 }

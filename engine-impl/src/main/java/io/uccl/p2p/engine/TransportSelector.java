@@ -75,7 +75,8 @@ final class TransportSelector {
    *
    * @param provider to open
    * @param choice for {@code engine.transport()}
-   * @param warnings to log and to show, one line each: variables without effect, broken transports
+   * @param warnings to log and to show, one line each: variables without effect, what the chosen
+   *     transport will regret, broken transports
    * @param magics names of all transports that were found, by the magic of their handshakes
    */
   record Selection(
@@ -123,7 +124,7 @@ final class TransportSelector {
     return new Selection(
         chosen,
         new TransportChoice(chosen.name(), reason(chosen, wanted.isPresent()), candidates()),
-        warnings(check),
+        warnings(check, chosen),
         magics());
   }
 
@@ -254,8 +255,12 @@ final class TransportSelector {
     return candidates;
   }
 
-  private List<String> warnings(EnvironmentCheck check) {
+  private List<String> warnings(EnvironmentCheck check, TransportProvider chosen) {
     List<String> warnings = new ArrayList<>(check.warnings());
+    Availability taken = availability(chosen);
+    if (!taken.remedy().isEmpty()) {
+      warnings.add("transport " + chosen.name() + ": " + taken.detail() + ". " + taken.remedy());
+    }
     for (TransportDiscovery.Broken broken : discovery.broken()) {
       warnings.add("transport " + broken.name() + " cannot be used: " + broken.reason());
     }

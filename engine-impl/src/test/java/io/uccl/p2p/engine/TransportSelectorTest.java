@@ -266,6 +266,17 @@ class TransportSelectorTest {
   }
 
   @Test
+  void whatTheChosenTransportWillRegretIsAWarning() {
+    TransportProvider fabric =
+        new PlantedTransport.Fabric(Availability.available("an old card", "Buy a new one"));
+    assertThat(select(Map.of(), fabric, TCP).warnings())
+        .containsExactly("transport fabric: an old card. Buy a new one");
+    assertThat(select(Map.of("UCCL_P2P_TRANSPORT", "tcp"), fabric, TCP).warnings())
+        .as("of one that was not taken")
+        .isEmpty();
+  }
+
+  @Test
   void aBrokenTransportIsACandidateAWarningAndPartOfErrors() {
     TransportDiscovery discovery =
         new TransportDiscovery(

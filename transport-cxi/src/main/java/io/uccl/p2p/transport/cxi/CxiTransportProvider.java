@@ -36,6 +36,12 @@ public final class CxiTransportProvider implements TransportProvider {
 
   private static final String OTHER_TRANSPORT = "Use tcp: UCCL_P2P_TRANSPORT=tcp";
 
+  /** Published measurements on 1.22 and on 2.5; what lies between, nobody has told. */
+  private static final String OLD =
+      "This libfabric is old: below 2.0, cxi has been seen to fall from about 20 to about 1.7 GB/s"
+          + " once a region is larger than about 1.5 GiB; install libfabric 2.0 or later, or set"
+          + " UCCL_LIBFABRIC_SO to one";
+
   private final Path devices;
 
   /** For {@link java.util.ServiceLoader}. */
@@ -94,17 +100,19 @@ public final class CxiTransportProvider implements TransportProvider {
       CxiOpening opening = new CxiOpening(environment, InetAddress.getLoopbackAddress());
       CxiReport report = new CxiReport();
       List<String> domains = CxiDomains.find(opening, report);
-      return domains.isEmpty()
-          ? Availability.unavailable(nothing(opening, report), remedy(opening, report))
-          : Availability.available(
-              "libfabric "
-                  + opening.majorVersion()
-                  + "."
-                  + opening.minorVersion()
-                  + ", provider "
-                  + opening.provider()
-                  + ", domain "
-                  + String.join(", ", domains));
+      if (domains.isEmpty()) {
+        return Availability.unavailable(nothing(opening, report), remedy(opening, report));
+      }
+      return Availability.available(
+          "libfabric "
+              + opening.majorVersion()
+              + "."
+              + opening.minorVersion()
+              + ", provider "
+              + opening.provider()
+              + ", domain "
+              + String.join(", ", domains),
+          opening.majorVersion() < 2 ? OLD : "");
     } catch (P2pException e) {
       return Availability.unavailable(e.summary(), e.detail().remedy());
     }

@@ -87,6 +87,18 @@ class CxiTransportProviderTest {
   }
 
   @Test
+  void anOldLibfabricWorksAndIsRegretted() {
+    requireNatives();
+    Availability availability =
+        new CxiTransportProvider()
+            .probe(
+                Map.of("UCCL_CXI_PROVIDER", "tcp;ofi_rxm", "UCCL_LIBFABRIC_SO", "libfabric.so.1"));
+    assumeTrue(availability.detail().startsWith("libfabric 1."), "no old libfabric is here");
+    assertThat(availability.available()).isTrue();
+    assertThat(availability.remedy()).contains("install libfabric 2.0 or later");
+  }
+
+  @Test
   void openIsRefusedWithTheReasonOfTheProbe() {
     CxiTransportProvider provider = new CxiTransportProvider(folder);
     TransportContext context = new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), 32);
