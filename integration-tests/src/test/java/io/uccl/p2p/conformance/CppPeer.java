@@ -61,7 +61,7 @@ final class CppPeer {
   String[] run(Object... words) throws IOException {
     String answer = answerTo(words);
     assertThat(answer).as("%s", words[0]).startsWith("ok");
-    String[] all = answer.split(" ");
+    String[] all = answer.split(" ", -1);
     return Arrays.copyOfRange(all, 1, all.length);
   }
 
