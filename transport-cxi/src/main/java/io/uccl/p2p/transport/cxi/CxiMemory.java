@@ -1,6 +1,8 @@
 package io.uccl.p2p.transport.cxi;
 
+import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
@@ -88,13 +90,25 @@ final class CxiMemory implements RegisteredMemory {
     registration.endpoint().close(place);
   }
 
+  /**
+   * {@inheritDoc}
+   *
+   * @throws TransportException if libfabric keeps the registration; then it keeps the memory
+   */
   @Override
   public void release() {
     CxiEndpoint endpoint = registration.endpoint();
-    // Only once the transport is closed are there operations that nobody will report.
-    if (endpoint.hasFailed() || !endpoint.close(place)) {
-      endpoint.shutDown();
+    if (!endpoint.hasFailed() && endpoint.close(place)) {
+      transport.free(place);
+      return;
     }
+    if (!endpoint.hasFailed() && !transport.isClosed()) {
+      throw new TransportException(
+          "libfabric does not close the registration of " + this,
+          FailureDetail.remedy("Close the engine").withTransport("cxi"));
+    }
+    // What nobody will report any more ends with the endpoint.
+    endpoint.shutDown();
     transport.free(place);
   }
 

@@ -71,7 +71,7 @@ final class CxiTransport implements Transport {
   private final Object wakeupLock = new Object();
   private final int wakeup;
   private boolean wakeupClosed;
-  private boolean closed;
+  private volatile boolean closed;
 
   /** An operation that was taken and ended without a completion. */
   private record Ended(long id, CxiChannel channel, P2pException failure) {}
@@ -124,6 +124,11 @@ final class CxiTransport implements Transport {
 
   void forget(CxiMemory memory) {
     memories.remove(memory);
+  }
+
+  /** Any thread. */
+  boolean isClosed() {
+    return closed;
   }
 
   /** A registration is gone; any thread. */
@@ -212,7 +217,8 @@ final class CxiTransport implements Transport {
   /** A channel was closed: it goes when its last operation has come back. */
   void retire(CxiChannel channel) {
     ready.remove(channel);
-    if (!channel.hasOutstanding()) {
+    // An operation that was posted after the close comes back to a channel that has gone.
+    if (!channel.hasOutstanding() && channels.get(channel.index()) == channel) {
       if (!channel.endpoint().hasFailed()) {
         channel.endpoint().removePeer(channel.peer());
       }
@@ -357,6 +363,7 @@ final class CxiTransport implements Transport {
     dead.fail();
     for (CxiChannel channel : channels) {
       if (channel != null && channel.endpoint() == dead && channel.failure() == null) {
+        ready.remove(channel);
         channel.fail(cause);
         into.failed(channel, cause);
       }
