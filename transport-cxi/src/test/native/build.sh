@@ -68,7 +68,7 @@ build_libfabric() {
   cd -- "$source"
   quietly "libfabric's autogen.sh" ./autogen.sh
   mapfile -t disabled < <(disabled_providers)
-  quietly "libfabric's configure" ./configure --prefix="$1" --disable-static \
+  quietly "libfabric's configure" ./configure CFLAGS='-O1 -g0' --prefix="$1" --disable-static \
     --enable-tcp --enable-rxm --enable-shm --enable-sockets "${disabled[@]}"
   quietly "libfabric's build" make -j"$jobs"
   quietly "libfabric's installation" make install DESTDIR="$temporary/root"
