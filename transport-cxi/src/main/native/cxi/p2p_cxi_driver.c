@@ -41,6 +41,7 @@ struct side {
     int64_t key;
     uint8_t *bytes;
     struct p2p_cxi_opening opening;
+    struct p2p_cxi_found found;
     struct p2p_cxi_completion completions[COMPLETIONS];
 };
 
@@ -89,7 +90,7 @@ static bool open_side(struct side *side, const char *library, const char *provid
     struct p2p_cxi_report report;
     memset(side, 0, sizeof(*side));
     side->opening = opening_of(library, provider);
-    side->endpoint = p2p_cxi_open(&side->opening, &report);
+    side->endpoint = p2p_cxi_open(&side->opening, &side->found, &report);
     if (side->endpoint <= 0) {
         printf("%s: %s\n", report.call, report.text);
         return false;
@@ -198,23 +199,25 @@ static void says_no(const char *library, const char *provider, struct side *here
 {
     struct p2p_cxi_report report;
     struct p2p_cxi_opening opening = opening_of(library, provider);
+    struct p2p_cxi_found found;
     char names[64];
     uint8_t address[8] = {0};
     int64_t key;
-    check(p2p_cxi_open(NULL, &report) == -EINVAL, "open without an opening");
-    check(p2p_cxi_open(&opening, NULL) == -EINVAL, "open without a report");
-    check(p2p_cxi_domains(&opening, NULL, 1, &report) == -EINVAL, "domains without room");
-    check(p2p_cxi_domains(&opening, names, 1, &report) >= 1 && names[63] == 0, "domains");
+    check(p2p_cxi_open(NULL, &found, &report) == -EINVAL, "open without an opening");
+    check(p2p_cxi_open(&opening, &found, NULL) == -EINVAL, "open without a report");
+    check(p2p_cxi_open(&opening, NULL, &report) == -EINVAL, "open without room for what is found");
+    check(p2p_cxi_domains(&opening, &found, NULL, 1, &report) == -EINVAL, "domains without room");
+    check(p2p_cxi_domains(&opening, &found, names, 1, &report) >= 1 && names[63] == 0, "domains");
     opening.threading = 9;
-    check(p2p_cxi_open(&opening, &report) == -EINVAL, "a threading model that is none");
+    check(p2p_cxi_open(&opening, &found, &report) == -EINVAL, "a threading model that is none");
     opening = opening_of(library, "no-such-provider");
-    check(p2p_cxi_open(&opening, &report) < 0 && report.error != 0 && report.call[0] != 0,
+    check(p2p_cxi_open(&opening, &found, &report) < 0 && report.error != 0 && report.call[0] != 0,
           "a provider that is not there");
     opening = opening_of("/nowhere/libfabric.so.1", provider);
-    check(p2p_cxi_open(&opening, &report) == -ENOENT && report.text[0] != 0,
+    check(p2p_cxi_open(&opening, &found, &report) == -ENOENT && report.text[0] != 0,
           "a library that is not there");
     memset(opening.library, 'x', sizeof(opening.library));
-    check(p2p_cxi_open(&opening, &report) == -EINVAL, "a text without an end");
+    check(p2p_cxi_open(&opening, &found, &report) == -EINVAL, "a text without an end");
     check(p2p_cxi_close(0, &report) == -EINVAL, "close of nothing");
     check(p2p_cxi_close((int64_t)(intptr_t)&opening, &report) == -EINVAL, "close of something else");
     check(p2p_cxi_register(here->endpoint, 1, 0, 1, 0, 0, 0, 0, &key, &report) == -EINVAL,
@@ -298,8 +301,8 @@ int main(int count, char **arguments)
     check(sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_handler == handle_signal,
           "the process's signal handlers stay");
     struct p2p_cxi_report report;
-    int64_t peer = p2p_cxi_add_peer(here.endpoint, there.opening.address,
-                                    there.opening.address_length, &report);
+    int64_t peer = p2p_cxi_add_peer(here.endpoint, there.found.address,
+                                    there.found.address_length, &report);
     check(peer >= 0, "a peer");
     says_no(arguments[1], arguments[2], &here);
     wakes(&here);

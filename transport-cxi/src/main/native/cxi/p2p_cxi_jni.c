@@ -23,18 +23,19 @@ jint SHIM(abiVersion0)(JNIEnv *env, jclass type)
     return P2P_SHIM_ABI_VERSION;
 }
 
-jlong SHIM(domains)(JNIEnv *env, jclass type, jlong opening, jlong names, jlong count, jlong report)
+jlong SHIM(domains)(JNIEnv *env, jclass type, jlong opening, jlong found, jlong names, jlong count,
+                    jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_cxi_domains(at(opening), at(names), count, at(report));
+    return p2p_cxi_domains(at(opening), at(found), at(names), count, at(report));
 }
 
-jlong SHIM(open)(JNIEnv *env, jclass type, jlong opening, jlong report)
+jlong SHIM(open)(JNIEnv *env, jclass type, jlong opening, jlong found, jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_cxi_open(at(opening), at(report));
+    return p2p_cxi_open(at(opening), at(found), at(report));
 }
 
 jlong SHIM(close)(JNIEnv *env, jclass type, jlong endpoint, jlong report)

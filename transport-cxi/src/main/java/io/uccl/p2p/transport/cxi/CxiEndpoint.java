@@ -4,6 +4,7 @@ import io.uccl.p2p.RegistrationException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.RegionName;
+import io.uccl.p2p.spi.nativelib.Errno;
 import java.security.SecureRandom;
 import java.util.BitSet;
 import java.util.concurrent.TimeUnit;
@@ -47,7 +48,7 @@ final class CxiEndpoint {
   private static final int NO_WAKEUP = -1;
   private static final long NO_ENDPOINT = 0;
 
-  private final CxiOpening opening;
+  private final CxiFound found;
   private final long handle;
   private final @Nullable ReentrantLock serial;
   private final SecureRandom random = new SecureRandom();
@@ -61,11 +62,14 @@ final class CxiEndpoint {
   /** Places of registrations that are not closed. Guarded by itself. */
   private final BitSet registrations = new BitSet();
 
+  /** Of closing registrations. Guarded by {@link #registrations}. */
+  private final CxiReport closing = new CxiReport();
+
   private volatile boolean failed;
   private boolean shutDown;
 
-  private CxiEndpoint(CxiOpening opening, long handle) {
-    this.opening = opening;
+  private CxiEndpoint(CxiOpening opening, CxiFound found, long handle) {
+    this.found = found;
     this.handle = handle;
     this.serial = opening.isSerial() ? new ReentrantLock() : null;
   }
@@ -76,20 +80,21 @@ final class CxiEndpoint {
    * @throws TransportUnavailableException if libfabric refuses
    */
   static CxiEndpoint open(CxiOpening opening) {
+    CxiFound found = new CxiFound();
     CxiReport report = new CxiReport();
-    long handle = CxiShim.open(opening.address(), report.address());
+    long handle = CxiShim.open(opening.address(), found.address(), report.address());
     if (handle < 0) {
       throw new TransportUnavailableException(
           "libfabric opens no endpoint of provider "
               + opening.provider()
-              + (opening.wantedDomain().isEmpty() ? "" : ", domain " + opening.wantedDomain()),
+              + (opening.domain().isEmpty() ? "" : ", domain " + opening.domain()),
           report.detail(CxiRemedies.ofOpening(opening, report)));
     }
-    return new CxiEndpoint(opening, handle);
+    return new CxiEndpoint(opening, found, handle);
   }
 
-  CxiOpening opening() {
-    return opening;
+  CxiFound found() {
+    return found;
   }
 
   /** Why the last call of the owner failed. */
@@ -142,12 +147,12 @@ final class CxiEndpoint {
 
   /** A random key of the domain's size; the provider looks at it only if it does not choose. */
   private long wantedKey() {
-    int bits = Byte.SIZE * opening.keySize();
+    int bits = Byte.SIZE * found.keySize();
     long mask = bits == Long.SIZE ? -1 : (1L << bits) - 1;
     long key;
     do {
       key = random.nextLong() & mask;
-    } while (Long.compareUnsigned(key, LEAST_KEY) < 0 && mask > LEAST_KEY);
+    } while (Long.compareUnsigned(key, LEAST_KEY) < 0);
     return key;
   }
 
@@ -157,7 +162,6 @@ final class CxiEndpoint {
    * @return false if libfabric keeps it, or operations of this process use it
    */
   boolean close(int place) {
-    CxiReport why = new CxiReport();
     lock();
     try {
       // Whoever shuts the endpoint down meanwhile waits here, and finds the place empty.
@@ -165,7 +169,7 @@ final class CxiEndpoint {
         if (failed || !registrations.get(place)) {
           return true;
         }
-        if (CxiShim.closeMemory(handle, place, false, why.address()) < 0) {
+        if (CxiShim.closeMemory(handle, place, false, closing.address()) < 0) {
           return false;
         }
         registrations.clear(place);
@@ -261,7 +265,7 @@ final class CxiEndpoint {
 
   /** Calls {@code each} with every operation that libfabric has. */
   void forEachOutstanding(Outstanding each) {
-    int most = opening.operations();
+    int most = found.operations();
     OffHeap outstanding = new OffHeap(most * COMPLETION_BYTES);
     long count = CxiShim.outstanding(handle, outstanding.address(), most);
     for (int i = 0; i < count; i++) {
@@ -291,22 +295,22 @@ final class CxiEndpoint {
 
   private void drain(CxiReport why) {
     long deadline = System.nanoTime() + DRAIN_NANOS;
-    while (!closeRegistrations(false, why)
+    while (!closeRegistrations(false)
         && deadline - System.nanoTime() > 0
         && CxiShim.poll(handle, completions.address(), BATCH, why.address()) >= 0) {
       CxiShim.await(handle, NO_WAKEUP, DRAIN_STEP_NANOS);
     }
     // What is left ends with the endpoint, which is closed next.
-    closeRegistrations(true, why);
+    closeRegistrations(true);
   }
 
   /** Returns true if none is left. */
-  private boolean closeRegistrations(boolean inUseToo, CxiReport why) {
+  private boolean closeRegistrations(boolean inUseToo) {
     synchronized (registrations) {
       for (int place = registrations.nextSetBit(0);
           place >= 0;
           place = registrations.nextSetBit(place + 1)) {
-        if (CxiShim.closeMemory(handle, place, inUseToo, why.address()) != -CxiReport.EBUSY) {
+        if (CxiShim.closeMemory(handle, place, inUseToo, closing.address()) != -Errno.EBUSY) {
           registrations.clear(place);
         }
       }

@@ -6,10 +6,7 @@ import java.net.InetAddress;
 import java.util.List;
 import java.util.Map;
 
-/**
- * What an endpoint is opened with, and what it turned out to be; {@code p2p_cxi.h} draws it as
- * {@code struct p2p_cxi_opening}.
- */
+/** What endpoints are opened with; {@code p2p_cxi.h} draws it as {@code struct p2p_cxi_opening}. */
 final class CxiOpening {
 
   private static final int LIBRARY = 0;
@@ -20,25 +17,7 @@ final class CxiOpening {
   private static final int TRANSMIT_DEPTH = 708;
   private static final int RECEIVE_DEPTH = 712;
   private static final int COMPLETION_DEPTH = 716;
-  private static final int VERSION = 728;
-  private static final int MR_MODE = 732;
-  private static final int KEY_SIZE = 736;
-  private static final int LONGEST = 744;
-  private static final int OPERATIONS = 752;
-  private static final int FOUND = 756;
-  private static final int ADDRESS_LENGTH = 760;
-  private static final int ADDRESS = 768;
-  private static final int DOMAIN_FOUND = 1088;
-  private static final int BYTES = 1152;
-
-  /** Bits of what was found. */
-  static final int WAITS = 1;
-
-  private static final int MATCH_EVENTS = 8;
-  private static final int KEYS_OF_THEIR_OWN = 16;
-
-  /** Bit of mr_mode, fi_mr(3). */
-  private static final int FI_MR_PROV_KEY = 1 << 6;
+  private static final int BYTES = 728;
 
   /** In the order of libfabric's enum fi_threading. */
   private static final List<String> THREADING_MODELS =
@@ -85,10 +64,6 @@ final class CxiOpening {
         : domain;
   }
 
-  private boolean isCxi() {
-    return provider.equals("cxi");
-  }
-
   /** Names the library for {@code dlopen}. */
   void library(String pathOrName) {
     put(LIBRARY, PROVIDER, "UCCL_LIBFABRIC_SO", pathOrName);
@@ -106,58 +81,8 @@ final class CxiOpening {
     return provider;
   }
 
-  /** Whether only one thread at a time may be in libfabric. */
-  boolean isSerial() {
-    return !threading.equals("safe");
-  }
-
-  String threading() {
-    return threading;
-  }
-
-  String wantedDomain() {
-    return bytes.getText(DOMAIN, SOURCE - DOMAIN);
-  }
-
-  // -- what was found
-
-  int majorVersion() {
-    return bytes.getInt(VERSION) >>> 16;
-  }
-
-  int minorVersion() {
-    return bytes.getInt(VERSION) & 0xFFFF;
-  }
-
-  long longestOperation() {
-    return bytes.getLong(LONGEST);
-  }
-
-  /** How many operations can be outstanding. */
-  int operations() {
-    return bytes.getInt(OPERATIONS);
-  }
-
-  boolean found(int bit) {
-    return (bytes.getInt(FOUND) & bit) != 0;
-  }
-
-  /** Whether the provider chooses the keys of registrations. */
-  boolean choosesKeys() {
-    return (bytes.getInt(MR_MODE) & FI_MR_PROV_KEY) != 0;
-  }
-
-  /** Bytes of a key. */
-  int keySize() {
-    return (int) Math.min(Long.BYTES, Math.max(1, bytes.getLong(KEY_SIZE)));
-  }
-
-  /**
-   * Whether nothing of a peer reaches a registration once it is closed: cxi counts what is under
-   * way then, and its keys are not shared. Other providers promise nothing of the kind.
-   */
-  boolean revokes() {
-    return found(MATCH_EVENTS) && (!choosesKeys() || found(KEYS_OF_THEIR_OWN));
+  boolean isCxi() {
+    return provider.equals("cxi");
   }
 
   /**
@@ -169,12 +94,17 @@ final class CxiOpening {
     return isCxi() || provider.equals("sockets");
   }
 
-  /** The endpoint's address, as fi_getname(3) gives it. */
-  byte[] endpointAddress() {
-    return bytes.getBytes(ADDRESS, bytes.getInt(ADDRESS_LENGTH));
+  /** Whether only one thread at a time may be in libfabric. */
+  boolean isSerial() {
+    return !threading.equals("safe");
   }
 
-  String domainFound() {
-    return bytes.getText(DOMAIN_FOUND, BYTES - DOMAIN_FOUND);
+  String threading() {
+    return threading;
+  }
+
+  /** Empty: any. */
+  String domain() {
+    return bytes.getText(DOMAIN, SOURCE - DOMAIN);
   }
 }

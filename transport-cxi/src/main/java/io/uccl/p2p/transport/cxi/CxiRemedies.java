@@ -10,10 +10,10 @@ final class CxiRemedies {
   /** An endpoint could not be opened, or the provider has no domain. */
   static String ofOpening(CxiOpening opening, CxiReport report) {
     return switch (report.error()) {
-      case CxiReport.ENOENT ->
-          "Install libfabric 2.1 or later (Debian: apt-get install libfabric1), or set"
-              + " UCCL_LIBFABRIC_SO to its path";
-      case CxiReport.ENODATA -> ofNoData(opening);
+      case Errno.ENOENT ->
+          "Install libfabric, 2.0 or later if you can (Debian 12 has 1.17: apt-get install"
+              + " libfabric1), or set UCCL_LIBFABRIC_SO to its path";
+      case Errno.ENODATA -> ofNoData(opening);
       case Errno.EACCES, Errno.EPERM ->
           "The service or VNI is not open to this user: start the job through its workload manager,"
               + " or set SLINGSHOT_VNIS, SLINGSHOT_DEVICES and SLINGSHOT_SVC_IDS";
@@ -30,7 +30,7 @@ final class CxiRemedies {
       return "libfabric 2 refuses the threading models endpoint and fid: set"
           + " UCCL_CXI_THREADING=safe";
     }
-    String domain = opening.wantedDomain();
+    String domain = opening.domain();
     return "See what fi_info -p '"
         + opening.provider()
         + "' lists"

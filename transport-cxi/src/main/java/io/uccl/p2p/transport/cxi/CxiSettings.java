@@ -22,12 +22,12 @@ final class CxiSettings {
   static final Setting<String> DOMAIN =
       Setting.text("UCCL_CXI_DOMAIN", "fabric domain", "cxi<N>, N being UCCL_CXI_DEVICE_INDEX");
 
-  /** Empty when unset: the GPU decides. */
+  /** Empty when unset. */
   static final Setting<OptionalInt> DEVICE_INDEX =
       new Setting<>(
           "UCCL_CXI_DEVICE_INDEX",
           "N of the fabric domain cxi<N>",
-          "GPU index modulo 4",
+          "0",
           "a number from 0 to 255",
           OptionalInt.empty(),
           text -> {
