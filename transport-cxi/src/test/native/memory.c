@@ -478,8 +478,12 @@ static int mr_regattr(struct fid *fid, const struct fi_mr_attr *attr, uint64_t f
   bool dmabuf = domain->hmem && (flags & FI_MR_DMABUF) != 0;
   if ((device && attr->iface != FI_HMEM_CUDA) ||
       ((device || dmabuf) && !sim_environment_flag("FI_CXI_SIM_GPU", false)) ||
+      (device && !dmabuf && sim_environment_flag("FI_CXI_SIM_GPU_BY_DMABUF", false)) ||
       (!domain->hmem && (flags & FI_MR_DMABUF) != 0)) {
     return -FI_EOPNOTSUPP;
+  }
+  if (device || dmabuf) {
+    sim_count(dmabuf ? SIM_DMABUF_REGISTRATIONS : SIM_GPU_REGISTRATIONS, 1);
   }
   if (dmabuf) {
     return register_range(domain, (char *)attr->dmabuf->base_addr + attr->dmabuf->offset,

@@ -125,7 +125,7 @@ struct p2p_cxi_completion {
 /*
  * Opens the library and tells what it has of a provider: at most count domains, 64 bytes each, the
  * name ending with a NUL, each once. Of "opening" the texts, the threading and the GPU memory are
- * read, and of "found" the version is set.
+ * read, and of "found" the version is set, and P2P_CXI_GPU_MEMORY if all take it.
  *
  * Returns how many there are, which may be more than count.
  */
@@ -158,13 +158,16 @@ int64_t p2p_cxi_close(int64_t endpoint, struct p2p_cxi_report *report);
  *
  * index: a free place from 0 to P2P_CXI_MEMORIES - 1, by which operations and the close name it.
  * access: P2P_CXI_REMOTE_READ and P2P_CXI_REMOTE_WRITE. key: the key to ask for where the provider
- * does not choose. device: the GPU's number. The registration's key is written to "chosen".
+ * does not choose. device: the GPU's number. dmabuf: of the GPU's memory, beginning with the page of
+ * the host's size that holds address; -1: the provider finds the memory by its address. The
+ * registration's key is written to "chosen".
  *
- * Returns 0. -FI_ENOKEY: the key is taken. -EBUSY: the place is.
+ * Returns 0. -FI_ENOKEY: the key is taken. -EBUSY: the place is. -EOPNOTSUPP and -ENOSYS: the
+ * provider takes no memory of this kind, or not this way.
  */
 int64_t p2p_cxi_register(int64_t endpoint, int64_t index, int64_t address, int64_t length,
                          int32_t access, int64_t key, int32_t kind, int32_t device,
-                         int64_t *chosen, struct p2p_cxi_report *report);
+                         int32_t dmabuf, int64_t *chosen, struct p2p_cxi_report *report);
 
 /*
  * Closes a registration; its place is free then. While operations of this process use it: -EBUSY,

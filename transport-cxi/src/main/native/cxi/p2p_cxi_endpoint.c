@@ -146,8 +146,12 @@ int64_t p2p_cxi_domains(const struct p2p_cxi_opening *opening, struct p2p_cxi_fo
         return result;
     }
     int64_t n = 0;
+    found->bits = P2P_CXI_GPU_MEMORY;
     for (info = infos; info != NULL; info = info->next) {
         const char *name = info->domain_attr->name == NULL ? "" : info->domain_attr->name;
+        if ((info->caps & FI_HMEM) == 0) {
+            found->bits = 0;
+        }
         bool known = false;
         for (int64_t i = 0; i < n && i < count && !known; i++) {
             known = strncmp(names + 64 * i, name, 63) == 0;

@@ -46,13 +46,13 @@ jlong SHIM(close)(JNIEnv *env, jclass type, jlong endpoint, jlong report)
 }
 
 jlong SHIM(register)(JNIEnv *env, jclass type, jlong endpoint, jlong index, jlong address,
-                     jlong length, jint access, jlong key, jint kind, jint device, jlong chosen,
-                     jlong report)
+                     jlong length, jint access, jlong key, jint kind, jint device, jint dmabuf,
+                     jlong chosen, jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_cxi_register(endpoint, index, address, length, access, key, kind, device, at(chosen),
-                            at(report));
+    return p2p_cxi_register(endpoint, index, address, length, access, key, kind, device, dmabuf,
+                            at(chosen), at(report));
 }
 
 jlong SHIM(closeMemory)(JNIEnv *env, jclass type, jlong endpoint, jlong index, jboolean in_use_too,

@@ -10,9 +10,10 @@ import java.util.List;
  *
  * @param version of the library, such as 2.1
  * @param isOld below 2.0
+ * @param takesGpuMemory whether all domains do; false also where no GPU is
  * @param names of the domains, one and more
  */
-record CxiDomains(String version, boolean isOld, List<String> names) {
+record CxiDomains(String version, boolean isOld, boolean takesGpuMemory, List<String> names) {
 
   private static final int MOST = 64;
   private static final int NAME_BYTES = 64;
@@ -36,7 +37,10 @@ record CxiDomains(String version, boolean isOld, List<String> names) {
           report.detail(CxiRemedies.ofOpening(opening, report)));
     }
     return new CxiDomains(
-        found.majorVersion() + "." + found.minorVersion(), found.majorVersion() < 2, names);
+        found.majorVersion() + "." + found.minorVersion(),
+        found.majorVersion() < 2,
+        found.takesGpuMemory(),
+        names);
   }
 
   private static List<String> find(CxiOpening opening, CxiFound found, CxiReport report) {

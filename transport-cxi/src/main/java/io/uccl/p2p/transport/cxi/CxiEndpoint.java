@@ -1,9 +1,12 @@
 package io.uccl.p2p.transport.cxi;
 
+import io.uccl.p2p.MemoryKind;
+import io.uccl.p2p.RegionAccess;
 import io.uccl.p2p.RegistrationException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.TransportUnavailableException;
-import io.uccl.p2p.spi.RegionName;
+import io.uccl.p2p.spi.MemorySpan;
+import io.uccl.p2p.spi.nativelib.CudaMemory;
 import io.uccl.p2p.spi.nativelib.Errno;
 import java.security.SecureRandom;
 import java.util.BitSet;
@@ -34,6 +37,8 @@ final class CxiEndpoint {
   private static final int REMOTE_READ = 1;
   private static final int REMOTE_WRITE = 2;
   private static final int HOST_MEMORY = 0;
+  private static final int CUDA_MEMORY = 1;
+  private static final int NO_DMABUF = -1;
 
   private static final int COMPLETION_BYTES = 16;
   private static final int CHANNEL = 8;
@@ -105,44 +110,71 @@ final class CxiEndpoint {
   // -- registrations
 
   /**
-   * Registers host memory at a free place, by which operations name it.
+   * Registers memory at a free place, by which operations name it.
    *
    * @return the key that peers name it by
    * @throws RegistrationException if libfabric refuses
    */
-  long register(int place, RegionName name, long address, long length) {
-    int access =
-        (name.access().remoteRead() ? REMOTE_READ : 0)
-            | (name.access().remoteWrite() ? REMOTE_WRITE : 0);
-    long result = -CxiReport.FI_ENOKEY;
+  long register(int place, RegionAccess access, MemorySpan memory) {
+    long result;
     lock();
     try {
-      for (int i = 0; i < KEY_ATTEMPTS && result == -CxiReport.FI_ENOKEY; i++) {
-        result =
-            CxiShim.register(
-                handle,
-                place,
-                address,
-                length,
-                access,
-                wantedKey(),
-                HOST_MEMORY,
-                0,
-                chosen.address(),
-                report.address());
-      }
+      result = registerByAddress(place, access, memory);
     } finally {
       unlock();
     }
     if (result < 0) {
       throw new RegistrationException(
-          "libfabric registers no memory of " + length + " bytes",
-          report.detail(CxiRemedies.ofRegistration(report)));
+          "libfabric registers no memory of "
+              + memory.length()
+              + " bytes"
+              + (memory.kind() == MemoryKind.HOST ? "" : " of GPU " + memory.device()),
+          report.detail(CxiRemedies.ofRegistration(report, memory.kind())));
     }
     synchronized (registrations) {
       registrations.set(place);
     }
     return chosen.getLong(0);
+  }
+
+  private long registerByAddress(int place, RegionAccess access, MemorySpan memory) {
+    long result = register(place, access, memory, NO_DMABUF);
+    if (memory.kind() == MemoryKind.HOST
+        || (result != -Errno.EOPNOTSUPP && result != -Errno.ENOSYS)) {
+      return result;
+    }
+    // A provider that knows nothing of CUDA may still take what the kernel shares.
+    int dmabuf = CudaMemory.openDmabuf(memory.address(), memory.length());
+    if (dmabuf < 0) {
+      return result;
+    }
+    try {
+      return register(place, access, memory, dmabuf);
+    } finally {
+      CudaMemory.closeDmabuf(dmabuf);
+    }
+  }
+
+  private long register(int place, RegionAccess access, MemorySpan memory, int dmabuf) {
+    int peers = (access.remoteRead() ? REMOTE_READ : 0) | (access.remoteWrite() ? REMOTE_WRITE : 0);
+    int kind = memory.kind() == MemoryKind.HOST ? HOST_MEMORY : CUDA_MEMORY;
+    long result = -CxiReport.FI_ENOKEY;
+    for (int i = 0; i < KEY_ATTEMPTS && result == -CxiReport.FI_ENOKEY; i++) {
+      result =
+          CxiShim.register(
+              handle,
+              place,
+              memory.address(),
+              memory.length(),
+              peers,
+              wantedKey(),
+              kind,
+              memory.device(),
+              dmabuf,
+              chosen.address(),
+              report.address());
+    }
+    return result;
   }
 
   /** A random key of the domain's size; the provider looks at it only if it does not choose. */

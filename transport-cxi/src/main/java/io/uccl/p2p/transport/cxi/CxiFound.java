@@ -16,6 +16,7 @@ final class CxiFound {
   private static final int BYTES = 296;
 
   private static final int WAITS = 1;
+  private static final int GPU_MEMORY = 2;
   private static final int MATCH_EVENTS = 8;
   private static final int KEYS_OF_THEIR_OWN = 16;
 
@@ -49,6 +50,11 @@ final class CxiFound {
   /** Whether the completion queue has something to wait for. */
   boolean waits() {
     return has(WAITS);
+  }
+
+  /** Whether it takes a GPU's memory. */
+  boolean takesGpuMemory() {
+    return has(GPU_MEMORY);
   }
 
   /** Bytes of a key. */

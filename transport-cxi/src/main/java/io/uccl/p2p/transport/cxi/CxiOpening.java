@@ -2,6 +2,7 @@ package io.uccl.p2p.transport.cxi;
 
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.spi.nativelib.CudaMemory;
 import java.net.InetAddress;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +18,7 @@ final class CxiOpening {
   private static final int TRANSMIT_DEPTH = 708;
   private static final int RECEIVE_DEPTH = 712;
   private static final int COMPLETION_DEPTH = 716;
+  private static final int GPU_MEMORY = 720;
   private static final int BYTES = 728;
 
   /** In the order of libfabric's enum fi_threading. */
@@ -30,15 +32,16 @@ final class CxiOpening {
   /**
    * Fills in what the environment says.
    *
+   * @param gpuIndex the GPU that the engine works for
    * @param source where peers on this machine's network reach the process, for providers over IP
    * @throws ConfigurationException if a value is too long
    */
-  CxiOpening(Map<String, String> environment, InetAddress source) {
+  CxiOpening(Map<String, String> environment, int gpuIndex, InetAddress source) {
     provider = CxiSettings.PROVIDER.in(environment);
     threading = CxiSettings.THREADING.in(environment);
     put(LIBRARY, PROVIDER, "UCCL_LIBFABRIC_SO", CxiSettings.LIBFABRIC.in(environment));
     put(PROVIDER, DOMAIN, "UCCL_CXI_PROVIDER", provider);
-    put(DOMAIN, SOURCE, "UCCL_CXI_DOMAIN", domain(environment));
+    put(DOMAIN, SOURCE, "UCCL_CXI_DOMAIN", domain(environment, gpuIndex));
     if (!isCxi()) {
       put(SOURCE, THREADING, "UCCL_SOCKET_IFNAME", source.getHostAddress());
     }
@@ -46,6 +49,7 @@ final class CxiOpening {
     bytes.putInt(TRANSMIT_DEPTH, CxiSettings.TX_QUEUE_SIZE.in(environment));
     bytes.putInt(RECEIVE_DEPTH, CxiSettings.RX_QUEUE_SIZE.in(environment));
     bytes.putInt(COMPLETION_DEPTH, CxiSettings.CQ_SIZE.in(environment));
+    bytes.putInt(GPU_MEMORY, CudaMemory.isPossible() ? 1 : 0);
   }
 
   private void put(int offset, int end, String variable, String value) {
@@ -57,10 +61,10 @@ final class CxiOpening {
   }
 
   /** Other providers have no names that could be guessed: any domain will do. */
-  private String domain(Map<String, String> environment) {
+  private String domain(Map<String, String> environment, int gpuIndex) {
     String domain = CxiSettings.DOMAIN.in(environment);
     return domain.isEmpty() && isCxi()
-        ? "cxi" + CxiSettings.DEVICE_INDEX.in(environment).orElse(0)
+        ? "cxi" + CxiSettings.DEVICE_INDEX.in(environment).orElse(gpuIndex % CxiSettings.NICS)
         : domain;
   }
 

@@ -1,5 +1,6 @@
 package io.uccl.p2p.transport.cxi;
 
+import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.spi.nativelib.Errno;
 
 /** What a person can do about a failure of libfabric, from the error and the settings. */
@@ -38,8 +39,13 @@ final class CxiRemedies {
   }
 
   /** Memory could not be registered. */
-  static String ofRegistration(CxiReport report) {
+  static String ofRegistration(CxiReport report, MemoryKind kind) {
     return switch (report.error()) {
+      case Errno.EOPNOTSUPP, Errno.ENOSYS ->
+          kind == MemoryKind.HOST
+              ? "See the provider's text"
+              : "Use a libfabric that was built with CUDA, and load CUDA's driver (libcuda.so.1)"
+                  + " before the engine is opened; p2p doctor says whether cxi takes GPU memory";
       case Errno.ENOMEM, Errno.EAGAIN -> "Raise the limit of locked memory (ulimit -l)";
       case Errno.ENOSPC ->
           "A domain has 65,536 registrations: close regions, or register fewer and larger ones";

@@ -40,6 +40,7 @@ final class CxiShim implements NativeLibrary.Binding {
       long key,
       int kind,
       int device,
+      int dmabuf,
       long chosen,
       long report);
 

@@ -2,6 +2,7 @@ package io.uccl.p2p.transport.cxi;
 
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.HandshakeException;
+import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.TransportException;
@@ -105,6 +106,12 @@ final class CxiTransport implements Transport {
   }
 
   // -- memory
+
+  /** Whether the provider does, and why not, its endpoint says at the registration. */
+  @Override
+  public boolean takes(MemoryKind kind) {
+    return true;
+  }
 
   @Override
   public RegisteredMemory register(RegionName name, MemorySpan memory) {

@@ -87,7 +87,7 @@ public final class CxiTransportProvider implements TransportProvider {
   @Override
   public Availability probe(Map<String, String> environment) {
     try {
-      CxiOpening opening = opening(environment, InetAddress.getLoopbackAddress());
+      CxiOpening opening = opening(environment, 0, InetAddress.getLoopbackAddress());
       CxiDomains domains = CxiDomains.find(opening);
       return Availability.available(
           "libfabric "
@@ -95,7 +95,8 @@ public final class CxiTransportProvider implements TransportProvider {
               + ", provider "
               + opening.provider()
               + ", domain "
-              + String.join(", ", domains.names()),
+              + String.join(", ", domains.names())
+              + (domains.takesGpuMemory() ? ", GPU memory too" : ""),
           domains.isOld() ? OLD : "");
     } catch (P2pException e) {
       return Availability.unavailable(e.summary(), e.detail().remedy());
@@ -104,7 +105,7 @@ public final class CxiTransportProvider implements TransportProvider {
 
   @Override
   public Transport open(TransportContext context) {
-    CxiOpening opening = opening(context.environment(), context.bindAddress());
+    CxiOpening opening = opening(context.environment(), context.gpuIndex(), context.bindAddress());
     CxiDomains.find(opening);
     return new CxiTransport(new CxiEndpoints(opening));
   }
@@ -114,7 +115,7 @@ public final class CxiTransportProvider implements TransportProvider {
    *
    * @throws TransportUnavailableException if it need not be asked, or cannot
    */
-  private CxiOpening opening(Map<String, String> environment, InetAddress source) {
+  private CxiOpening opening(Map<String, String> environment, int gpuIndex, InetAddress source) {
     String missing = missingDevice(environment);
     if (missing != null) {
       throw unavailable(missing, OTHER_TRANSPORT);
@@ -125,7 +126,7 @@ public final class CxiTransportProvider implements TransportProvider {
         throw unavailable(needed.detail(), needed.remedy());
       }
     }
-    return new CxiOpening(environment, source);
+    return new CxiOpening(environment, gpuIndex, source);
   }
 
   private TransportUnavailableException unavailable(String why, String remedy) {

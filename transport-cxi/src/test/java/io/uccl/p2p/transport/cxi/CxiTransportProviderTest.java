@@ -100,7 +100,8 @@ class CxiTransportProviderTest {
   @Test
   void openIsRefusedWithTheReasonOfTheProbe() {
     CxiTransportProvider provider = new CxiTransportProvider(folder);
-    TransportContext context = new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), 32);
+    TransportContext context =
+        new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), 32, 0);
     Availability availability = provider.probe(Map.of());
     assertThatThrownBy(() -> provider.open(context))
         .isInstanceOfSatisfying(

@@ -35,6 +35,7 @@ final class Needs {
     CxiOpening opening =
         new CxiOpening(
             Map.of("UCCL_CXI_PROVIDER", "tcp;ofi_rxm", "UCCL_LIBFABRIC_SO", MACHINES),
+            0,
             InetAddress.getLoopbackAddress());
     boolean old;
     try {
