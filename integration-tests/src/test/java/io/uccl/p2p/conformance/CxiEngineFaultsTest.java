@@ -327,8 +327,10 @@ class CxiEngineFaultsTest {
 
   @Test
   void anEngineClosesWhileTheNetworkTakesNothingAndHasLostWhatItTook() throws Exception {
+    long lostBefore = simulated.struck(LOST_COMPLETION);
     simulated.fault(LOST_COMPLETION, Mode.AT, 1);
     Transfer lost = connection.write(local, 0, remote.advertise());
+    until("the first is posted", () -> simulated.struck(LOST_COMPLETION) > lostBefore);
     long struck = simulated.struck(EAGAIN);
     simulated.fault(EAGAIN, Mode.AFTER, 0);
     Transfer queued = connection.write(local, 0, remote.advertise());
