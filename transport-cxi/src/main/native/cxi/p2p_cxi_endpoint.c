@@ -83,13 +83,12 @@ static struct fi_info *hints_of(const struct p2p_cxi_library *library,
 
 /*
  * Asks for what is wished first, then without the depths, which some providers refuse instead of
- * cutting them down, then without GPU memory. "found" is the whole list, "info" the entry to take.
+ * cutting them down, then without GPU memory.
  */
-static int64_t find(const struct p2p_cxi_library *library, const struct p2p_cxi_opening *opening,
-                    struct fi_info **found, struct fi_info **info, struct p2p_cxi_report *report)
+static int64_t ask(const struct p2p_cxi_library *library, const struct p2p_cxi_opening *opening,
+                   const char *node, struct fi_info **found, struct p2p_cxi_report *report)
 {
     uint32_t version = library->version < WRITTEN_FOR ? library->version : WRITTEN_FOR;
-    const char *node = opening->source[0] == 0 ? NULL : opening->source;
     int result = -FI_ENODATA;
     for (int gpu = opening->gpu_memory != 0; gpu >= 0 && result == -FI_ENODATA; gpu--) {
         for (int depths = opening->transmit_depth > 0; depths >= 0 && result == -FI_ENODATA;
@@ -108,8 +107,22 @@ static int64_t find(const struct p2p_cxi_library *library, const struct p2p_cxi_
             library->freeinfo(hints);
         }
     }
+    return result == 0 ? 0 : p2p_cxi_refused(library, "fi_getinfo", -(int64_t)result, report);
+}
+
+/* "found" is the whole list, "info" the entry to take. */
+static int64_t find(const struct p2p_cxi_library *library, const struct p2p_cxi_opening *opening,
+                    struct fi_info **found, struct fi_info **info, struct p2p_cxi_report *report)
+{
+    const char *node = opening->source[0] == 0 ? NULL : opening->source;
+    int64_t result = ask(library, opening, node, found, report);
+    if (result == 0 && node != NULL && (*found)->addr_format == FI_ADDR_STR) {
+        /* Endpoints have names, as those of shm, and would all have this one. */
+        library->freeinfo(*found);
+        result = ask(library, opening, NULL, found, report);
+    }
     if (result != 0) {
-        return p2p_cxi_refused(library, "fi_getinfo", -(int64_t)result, report);
+        return result;
     }
     for (*info = *found; *info != NULL; *info = (*info)->next) {
         const char *name = (*info)->fabric_attr->prov_name;
@@ -270,7 +283,11 @@ static int64_t open_parts(struct p2p_cxi_endpoint *endpoint, const struct p2p_cx
     if (opened < 0) {
         return opened;
     }
+    /* With its first endpoint shm takes over SIGSEGV and three other signals. */
+    struct p2p_cxi_signals signals;
+    p2p_cxi_signals_note(&signals);
     result = fi_endpoint(endpoint->domain, info, &endpoint->ep, NULL);
+    p2p_cxi_signals_give_back(&signals);
     if (result != 0) {
         endpoint->ep = NULL;
         return p2p_cxi_refused(library, "fi_endpoint", -(int64_t)result, report);

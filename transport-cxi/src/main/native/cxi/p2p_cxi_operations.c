@@ -40,6 +40,18 @@ _Static_assert(sizeof(struct p2p_cxi_completion) == 16, "as drawn");
 
 /* -- peers */
 
+/* No provider has longer names. */
+#define LONGEST_NAME 256
+
+/* A provider reads a name to its end, and of another address as many bytes as its own has. */
+static bool is_address(const struct p2p_cxi_endpoint *endpoint, const uint8_t *address,
+                       size_t length)
+{
+    return endpoint->info->addr_format == FI_ADDR_STR
+               ? memchr(address, 0, length < LONGEST_NAME ? length : LONGEST_NAME) != NULL
+               : length >= endpoint->address_length;
+}
+
 int64_t p2p_cxi_add_peer(int64_t handle, const uint8_t *address, int64_t length,
                          struct p2p_cxi_report *report)
 {
@@ -50,9 +62,9 @@ int64_t p2p_cxi_add_peer(int64_t handle, const uint8_t *address, int64_t length,
     if (endpoint == NULL || address == NULL || length <= 0) {
         return p2p_cxi_failed("p2p_cxi_add_peer", EINVAL, "arguments", report);
     }
-    /* The provider reads as many bytes as its addresses have, whatever the sender sent. */
-    if ((uint64_t)length < endpoint->address_length) {
-        return p2p_cxi_failed("fi_av_insert", EINVAL, "the address is too short", report);
+    if (!is_address(endpoint, address, (size_t)length)) {
+        return p2p_cxi_failed("fi_av_insert", EINVAL, "not an address of the provider's kind",
+                              report);
     }
     fi_addr_t peer = FI_ADDR_NOTAVAIL;
     int inserted = fi_av_insert(endpoint->av, address, 1, &peer, 0, NULL);

@@ -13,6 +13,8 @@
  *   fill REGION SEED                  ok
  *   differs REGION SEED               ok INDEX         the first byte that fill would change, or -1
  *   write|read PEER REGION OFFSET DESCRIPTOR           ok when it has ended
+ *   write-on PEER REGION OFFSET DESCRIPTOR MOST        ok COUNT ERROR
+ *                                     writes again and again until one fails, or MOST have not
  *   notify PEER TYPE NAME MESSAGE     ok
  *   raw PEER BYTES                    ok               sends them as they are
  *   notification                      ok TYPE NAME MESSAGE
@@ -220,30 +222,73 @@ static void run_differs(void) {
   printf("ok %ld\n", i == region_length(of) ? -1L : (long)i);
 }
 
-static void run_transfer(bool write_it) {
-  uint64_t to = peer_number(peer());
-  const struct region *local = region();
-  size_t offset = number();
+/* What the words of a transfer say. */
+struct transfer {
+  uint64_t peer;
+  const struct region *local;
+  size_t offset;
+  size_t length;
+  uint64_t remote_offset;
+  uint64_t key;
+};
+
+/* Returns false, and has answered, if the descriptor is wrong. */
+static bool read_transfer(struct transfer *of) {
+  of->peer = peer_number(peer());
+  of->local = region();
+  of->offset = number();
   struct bytes bytes = hexadecimal();
   if (bytes.length != DESCRIPTOR_BYTES) {
     die("a descriptor of %zu bytes", bytes.length);
   }
   struct descriptor remote = decode_descriptor(bytes.at);
   free(bytes.at);
-  uint64_t start = remote.address - remote.base;
-  if (offset > region_length(local) || remote.size > region_length(local) - offset) {
+  of->length = remote.size;
+  of->remote_offset = remote.address - remote.base;
+  of->key = remote.key;
+  if (of->offset > region_length(of->local) ||
+      of->length > region_length(of->local) - of->offset) {
     die("a local range that is outside its region");
   }
-  if (remote.base == 0 || start > remote.length || remote.size > remote.length - start) {
+  if (remote.base == 0 || of->remote_offset > remote.length ||
+      of->length > remote.length - of->remote_offset) {
     puts("error the descriptor's range is outside its region");
+    return false;
+  }
+  return true;
+}
+
+static int run_once(const struct transfer *transfer, bool write_it) {
+  return run_operation(write_it, transfer->local, transfer->offset, transfer->length,
+                       transfer->peer, transfer->remote_offset, transfer->key);
+}
+
+static void run_transfer(bool write_it) {
+  struct transfer transfer;
+  if (!read_transfer(&transfer)) {
     return;
   }
-  int error = run_operation(write_it, local, offset, remote.size, to, start, remote.key);
+  int error = run_once(&transfer, write_it);
   if (error == 0) {
     ok();
   } else {
     printf("error %d\n", error);
   }
+}
+
+static void run_write_on(void) {
+  struct transfer transfer;
+  if (!read_transfer(&transfer)) {
+    return;
+  }
+  unsigned long most = number();
+  unsigned long count = 0;
+  int error = 0;
+  while (count < most && error == 0) {
+    error = run_once(&transfer, true);
+    count += error == 0;
+  }
+  printf("ok %lu %d\n", count, error);
 }
 
 static void run_write(void) { run_transfer(true); }
@@ -333,6 +378,7 @@ static const struct {
     {"differs", run_differs},
     {"write", run_write},
     {"read", run_read},
+    {"write-on", run_write_on},
     {"notify", run_notify},
     {"raw", run_raw},
     {"notification", run_notification},

@@ -67,12 +67,16 @@ final class CppPeer {
 
   /** Runs a command; its answer, which may be an error. */
   String answerTo(Object... words) throws IOException {
-    commands.println(String.join(" ", Arrays.stream(words).map(String::valueOf).toList()));
+    begin(words);
     String answer = answers.readLine();
     if (answer == null) {
       throw new AssertionError("the peer has ended at " + words[0] + ": " + errors());
     }
     return answer;
+  }
+
+  private void begin(Object... words) {
+    commands.println(String.join(" ", Arrays.stream(words).map(String::valueOf).toList()));
   }
 
   /** Connects to an engine; its number for that. */
@@ -113,6 +117,22 @@ final class CppPeer {
   /** Has it move bytes between its region 0 and an engine's memory; "write" or "read". */
   void transfer(String what, int engine, FifoDescriptor remote) throws IOException {
     run(what, engine, 0, 0, HEX.formatHex(remote.encode()));
+  }
+
+  /**
+   * Has it write its region 0 again and again, until a write fails or so many have not.
+   *
+   * @see #endOfWriting
+   */
+  void beginWriting(int engine, FifoDescriptor remote, long most) {
+    begin("write-on", engine, 0, 0, HEX.formatHex(remote.encode()), most);
+  }
+
+  /** Waits until it writes no more; how many writes went well, and the error of the next or 0. */
+  long[] endOfWriting() throws IOException {
+    String answer = answers.readLine();
+    assertThat(answer).as("write-on: %s", errors()).matches("ok \\d+ \\d+");
+    return Arrays.stream(answer.substring(3).split(" ", -1)).mapToLong(Long::parseLong).toArray();
   }
 
   void notify(int engine, Notification notification) throws IOException {

@@ -79,6 +79,14 @@ final class CxiReport {
     return failure("the operation failed in the network", "See the provider's text");
   }
 
+  /** What it means for the operation that it could not be posted. */
+  P2pException ofPost() {
+    // No peer has seen it, so none has refused it.
+    return error() == Errno.EIO
+        ? failure("the network does not take the operation", "See the provider's text")
+        : ofOperation();
+  }
+
   /** True if a call failed because its endpoint works no more, as when the device is gone. */
   boolean isOfEndpoint() {
     return error() == Errno.ENODEV || error() == FI_EOPBADSTATE;

@@ -289,7 +289,7 @@ final class CxiTransport implements Transport {
     if (report.isOfEndpoint() && failing == null) {
       failing = endpointFailure(report);
     }
-    return fail(channel, operations.id(first), failing == null ? report.ofOperation() : failing);
+    return fail(channel, operations.id(first), failing == null ? report.ofPost() : failing);
   }
 
   /** Takes one operation, and reports it with the next poll. */

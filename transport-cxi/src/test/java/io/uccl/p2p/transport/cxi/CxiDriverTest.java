@@ -17,10 +17,12 @@ class CxiDriverTest {
     "p2p_cxi_driver, 2.1, cxi, provider",
     "p2p_cxi_driver, 2.1, tcp, provider",
     "p2p_cxi_driver, 2.1, sockets, provider",
+    "p2p_cxi_driver, 2.1, shm, provider",
     "p2p_cxi_driver, 1.17, tcp;ofi_rxm, provider",
     "p2p_cxi_driver_sanitized, 2.1, cxi, sanitized",
     "p2p_cxi_driver_sanitized, 2.1, tcp, sanitized",
     "p2p_cxi_driver_sanitized, 2.1, sockets, sanitized",
+    "p2p_cxi_driver_sanitized, 2.1, shm, sanitized",
     "p2p_cxi_driver_sanitized, 1.17, tcp;ofi_rxm, sanitized",
   })
   void theCoreHolds(String name, String version, String provider, String simulated)

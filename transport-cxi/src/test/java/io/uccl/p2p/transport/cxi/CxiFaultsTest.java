@@ -87,7 +87,9 @@ class CxiFaultsTest {
     assertThat(written(channel))
         .hasValueSatisfying(
             failure -> {
-              assertThat(failure).hasMessageContaining("fi_write");
+              assertThat(failure)
+                  .isInstanceOf(TransportException.class)
+                  .hasMessageContaining("fi_write");
               assertThat(failure.detail().providerErrno()).isEqualTo(5);
             });
     assertThat(written(channel)).isEmpty();
