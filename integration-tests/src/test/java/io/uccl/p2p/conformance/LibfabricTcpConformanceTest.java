@@ -1,8 +1,8 @@
 package io.uccl.p2p.conformance;
 
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
+import org.junit.jupiter.api.extension.ExtendWith;
 
 /** The kit on libfabric 2.1's tcp provider. */
 @DisabledIfSystemProperty(

@@ -1,4 +1,4 @@
-package io.uccl.p2p.gpu;
+package io.uccl.p2p.conformance;
 
 import io.uccl.p2p.Connection;
 import io.uccl.p2p.EngineConfig;
@@ -18,7 +18,7 @@ import java.util.SplittableRandom;
 
 /**
  * Moves bytes to and from memory that the stand-in for CUDA's driver calls a GPU's, and prints what
- * it sees, a line each. In a JVM of its own, because the driver stays loaded.
+ * it sees. In a JVM of its own, because the driver stays loaded.
  */
 final class GpuProbe {
 
@@ -43,8 +43,12 @@ final class GpuProbe {
       // Not at the start of a page, and not to the end.
       run(there, memory, 100, BYTES - 5000);
     } catch (P2pException e) {
-      System.out.println("refused: " + e.summary() + "; " + e.detail().remedy());
+      print("refused", e.summary() + "; " + e.detail().remedy());
     }
+  }
+
+  private static void print(String what, Object value) {
+    System.out.println(what + "=" + value);
   }
 
   private static void run(P2pEngine there, ByteBuffer memory, int offset, int length)
@@ -54,26 +58,27 @@ final class GpuProbe {
                 NativeMemory.address(memory) + offset, length, RegionAccess.REMOTE_READ_WRITE);
         P2pEngine here = P2pEngine.open(EngineConfig.fromEnvironment());
         MemoryRegion host = here.allocate(length, RegionAccess.LOCAL)) {
-      System.out.println("kind: " + gpu.kind() + ", host: " + host.kind());
+      print("kind", gpu.kind());
+      print("kind of the host's", host.kind());
       try {
         gpu.slice(0, 1);
       } catch (UnsupportedOperationException e) {
-        System.out.println("slice: " + e.getMessage());
+        print("slice", e.getMessage());
       }
       byte[] bytes = new byte[length];
       new SplittableRandom(4711).nextBytes(bytes);
       host.slice(0, length).put(bytes);
       Connection peer = here.connect(there.metadata(), DEADLINE);
       peer.write(host, 0, gpu.advertise()).await(DEADLINE);
-      System.out.println("written: " + memory.slice(offset, length).equals(ByteBuffer.wrap(bytes)));
+      print("written", memory.slice(offset, length).equals(ByteBuffer.wrap(bytes)));
       memory.put(offset, (byte) ~bytes[0]);
       peer.read(host, 0, gpu.advertise()).await(DEADLINE);
-      System.out.println("read: " + (host.slice(0, 1).get(0) == (byte) ~bytes[0]));
+      print("read", host.slice(0, 1).get(0) == (byte) ~bytes[0]);
       // And as the local side of an operation.
       try (MemoryRegion target = here.allocate(length, RegionAccess.REMOTE_READ_WRITE)) {
         Connection back = there.connect(here.metadata(), DEADLINE);
         back.write(gpu, 0, target.advertise()).await(DEADLINE);
-        System.out.println("sent: " + target.slice(0, length).equals(memory.slice(offset, length)));
+        print("sent", target.slice(0, length).equals(memory.slice(offset, length)));
       }
     }
   }
