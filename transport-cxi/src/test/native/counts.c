@@ -60,8 +60,9 @@ static const char *const fault_variables[] = {SIM_FAULT_NAMES(SIM_FAULT_VARIABLE
 /* A misspelled name would be a fault that never strikes. */
 static void check_names(void) {
   static const char *const others[] = {
-      "FI_CXI_SIM_ADDRESS", "FI_CXI_SIM_COUNTS",   "FI_CXI_SIM_NO_DEVICE",    "FI_CXI_SIM_OLD",
-      "FI_CXI_SIM_GPU",     "FI_CXI_SIM_CLOSE_MS", "FI_CXI_SIM_MATCH_WAIT_MS"};
+      "FI_CXI_SIM_ADDRESS", "FI_CXI_SIM_COUNTS",        "FI_CXI_SIM_NO_DEVICE", "FI_CXI_SIM_OLD",
+      "FI_CXI_SIM_GPU",     "FI_CXI_SIM_GPU_BY_DMABUF", "FI_CXI_SIM_CLOSE_MS",
+      "FI_CXI_SIM_MATCH_WAIT_MS"};
   for (char **each = environ; *each != NULL; each++) {
     size_t length = strcspn(*each, "=");
     bool known = strncmp(*each, "FI_CXI_SIM_", 11) != 0;

@@ -55,7 +55,9 @@
   X(CLOSES_WAITED)        /* 25 closes that waited for a write under way */                        \
   X(CLOSES_CUT)           /* 26 of these, ended by invalidation */                                 \
   X(REMOTE_WRITES)        /* 27 pieces of writes carried out at the target */                      \
-  X(REMOTE_READS)         /* 28 pieces of reads carried out at the target */
+  X(REMOTE_READS)         /* 28 pieces of reads carried out at the target */                       \
+  X(GPU_REGISTRATIONS)    /* 29 of a GPU's memory by its address */                                \
+  X(DMABUF_REGISTRATIONS) /* 30 of a GPU's memory by a dma-buf */
 
 #define SIM_FAULT_NAMES(X)                                                                         \
   X(POST_ERROR)      /* 0 a post answers -FI_EIO */                                                \

@@ -101,6 +101,34 @@ bool sim_descriptor_covers_locked(struct sim_domain *domain, void *descriptor, c
 
 /* --- remote accesses --- */
 
+/* Where the write that a piece belongs to hangs in the list of its region, or the list's end. */
+static struct sim_open **find_open(struct sim_mr *mr, const struct sim_wire *wire) {
+  struct sim_open **link = &mr->open;
+  while (*link != NULL &&
+         ((*link)->slot != wire->slot || (*link)->generation != wire->generation ||
+          memcmp((*link)->from, wire->from, sizeof wire->from) != 0)) {
+    link = &(*link)->next;
+  }
+  return link;
+}
+
+static bool add_open(struct sim_mr *mr, const struct sim_wire *wire) {
+  struct sim_open *open = malloc(sizeof *open);
+  if (open == NULL) {
+    return false;
+  }
+  *open = (struct sim_open){.slot = wire->slot, .generation = wire->generation, .next = mr->open};
+  memcpy(open->from, wire->from, sizeof open->from);
+  mr->open = open;
+  return true;
+}
+
+static void remove_open(struct sim_open **link) {
+  struct sim_open *open = *link;
+  *link = open->next;
+  free(open);
+}
+
 static struct sim_mr *find_cached(struct sim_endpoint *endpoint, uint64_t address,
                                   uint64_t length) {
   for (struct sim_mr *mr = endpoint->regions; mr != NULL; mr = mr->next_of_endpoint) {
@@ -129,8 +157,9 @@ static enum sim_error find_target(struct sim_endpoint *endpoint, const struct si
     return SIM_OK;
   }
   struct sim_mr *mr = find_key(&endpoint->domain->registry, wire->key);
-  /* Of a closed region only writes that began before are left. */
-  bool late = mr != NULL && (mr->closed || mr->closing) && wire->at == 0;
+  /* Of a closed region only writes that began before are left, and what remains of reads. */
+  bool late = mr != NULL && (mr->closed || mr->closing) &&
+              (wire->kind == SIM_WRITE ? *find_open(mr, wire) == NULL : wire->at == 0);
   if (mr == NULL || !mr->enabled || mr->endpoint != endpoint || late) {
     return SIM_ERROR_KEY;
   }
@@ -178,6 +207,9 @@ enum sim_error sim_remote_access_locked(struct sim_endpoint *endpoint, const str
   }
   bool write = wire->kind == SIM_WRITE;
   bool last = wire->at + wire->length == wire->total;
+  if (write && wire->at == 0 && !last && !add_open(mr, wire)) {
+    return SIM_ERROR_RANGE;
+  }
   char *target = mr->base + offset + wire->at;
   sim_count(write ? SIM_REMOTE_WRITES : SIM_REMOTE_READS, 1);
   if (mr->closed) {
@@ -189,11 +221,10 @@ enum sim_error sim_remote_access_locked(struct sim_endpoint *endpoint, const str
   } else if (wire->length > 0) {
     memcpy(write ? target : data, write ? data : target, wire->length);
   }
-  if (write && wire->at == 0 && !last) {
-    mr->open++;
-  } else if (write && wire->at > 0 && last && mr->open > 0) {
-    mr->open--;
-    if (mr->closed && !mr->cached && mr->open == 0) {
+  struct sim_open **open = find_open(mr, wire);
+  if (write && last && *open != NULL) {
+    remove_open(open);
+    if (mr->closed && !mr->cached && mr->open == NULL) {
       free_region_locked(mr);
     }
   }
@@ -241,6 +272,9 @@ static void free_region_locked(struct sim_mr *mr) {
   if ((mr->access & REMOTE_ACCESS) != 0) {
     registry->regions--;
   }
+  while (mr->open != NULL) {
+    remove_open(&mr->open);
+  }
   free(mr);
 }
 
@@ -252,7 +286,7 @@ void sim_endpoint_forget_regions_locked(struct sim_endpoint *endpoint) {
 
 static bool has_open_cached(const struct sim_endpoint *endpoint) {
   for (const struct sim_mr *mr = endpoint->regions; mr != NULL; mr = mr->next_of_endpoint) {
-    if (mr->cached && (!mr->closed || mr->open > 0)) {
+    if (mr->cached && (!mr->closed || mr->open != NULL)) {
       return true;
     }
   }
@@ -282,7 +316,7 @@ static void wait_for_writes_locked(struct sim_mr *mr) {
   int64_t end = sim_milliseconds() + sim_environment_number("FI_CXI_SIM_MATCH_WAIT_MS", 500);
   sim_count(SIM_CLOSES_WAITED, 1);
   mr->closing = true;
-  while (mr->open > 0 && sim_milliseconds() < end) {
+  while (mr->open != NULL && sim_milliseconds() < end) {
     /* The initiator may be an endpoint of this domain too. */
     for (struct sim_endpoint *each = mr->domain->endpoints; each != NULL; each = each->next) {
       if (each->enabled) {
@@ -291,7 +325,7 @@ static void wait_for_writes_locked(struct sim_mr *mr) {
     }
     nanosleep(&pause, NULL);
   }
-  if (mr->open > 0) {
+  if (mr->open != NULL) {
     sim_count(SIM_CLOSES_CUT, 1);
   }
 }
@@ -301,10 +335,10 @@ static int mr_close(struct fid *fid) {
   struct sim_domain *domain = mr->domain;
   pthread_mutex_lock(&domain->lock);
   struct sim_endpoint *endpoint = mr->endpoint;
-  if (mr->enabled && mr->open > 0 && mr->match_events) {
+  if (mr->enabled && mr->open != NULL && mr->match_events) {
     wait_for_writes_locked(mr);
     free_region_locked(mr);
-  } else if (mr->enabled && (mr->cached || mr->open > 0)) {
+  } else if (mr->enabled && (mr->cached || mr->open != NULL)) {
     bool cached = mr->cached;
     linger_locked(mr);
     if (cached && !has_open_cached(endpoint)) {
@@ -478,8 +512,12 @@ static int mr_regattr(struct fid *fid, const struct fi_mr_attr *attr, uint64_t f
   bool dmabuf = domain->hmem && (flags & FI_MR_DMABUF) != 0;
   if ((device && attr->iface != FI_HMEM_CUDA) ||
       ((device || dmabuf) && !sim_environment_flag("FI_CXI_SIM_GPU", false)) ||
+      (device && !dmabuf && sim_environment_flag("FI_CXI_SIM_GPU_BY_DMABUF", false)) ||
       (!domain->hmem && (flags & FI_MR_DMABUF) != 0)) {
     return -FI_EOPNOTSUPP;
+  }
+  if (device || dmabuf) {
+    sim_count(dmabuf ? SIM_DMABUF_REGISTRATIONS : SIM_GPU_REGISTRATIONS, 1);
   }
   if (dmabuf) {
     return register_range(domain, (char *)attr->dmabuf->base_addr + attr->dmabuf->offset,

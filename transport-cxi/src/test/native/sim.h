@@ -78,6 +78,14 @@ struct sim_eq {
   struct fi_eq_err_entry error;
 };
 
+/* A write of several pieces whose first was taken and whose last was not. */
+struct sim_open {
+  uint8_t from[8];
+  uint32_t slot;
+  uint32_t generation;
+  struct sim_open *next;
+};
+
 struct sim_mr {
   struct fid_mr fid;
   struct sim_domain *domain;
@@ -92,7 +100,7 @@ struct sim_mr {
   bool cached;  /* key is an address translation entry and an offset */
   bool closing; /* its owner waits until the writes that began are done */
   bool closed;  /* by the user, and still reachable */
-  unsigned open; /* writes whose first piece was taken and whose last was not */
+  struct sim_open *open;
   struct sim_mr *next_in_bucket;
   struct sim_mr *next_of_endpoint;
   struct sim_mr *previous_of_endpoint;

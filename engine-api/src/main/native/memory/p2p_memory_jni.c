@@ -1,5 +1,6 @@
-/* The veneer of p2p_memory.h for the Java class io.uccl.p2p.spi.nativelib.MemoryShim. */
+/* The veneer of p2p_memory.h and p2p_cuda.h for the Java class io.uccl.p2p.spi.nativelib.MemoryShim. */
 
+#include "p2p_cuda.h"
 #include "p2p_memory.h"
 #include "p2p_shim.h"
 
@@ -42,6 +43,34 @@ jlong SHIM(unmap)(JNIEnv *env, jclass type, jlong address, jlong length)
     (void)env;
     (void)type;
     return p2p_memory_unmap(address, length);
+}
+
+jlong SHIM(cudaIsPossible)(JNIEnv *env, jclass type)
+{
+    (void)env;
+    (void)type;
+    return p2p_cuda_is_possible();
+}
+
+jlong SHIM(cudaOwner)(JNIEnv *env, jclass type, jlong address, jlong length)
+{
+    (void)env;
+    (void)type;
+    return p2p_cuda_owner(address, length);
+}
+
+jlong SHIM(cudaDmabuf)(JNIEnv *env, jclass type, jlong address, jlong length)
+{
+    (void)env;
+    (void)type;
+    return p2p_cuda_dmabuf(address, length);
+}
+
+jlong SHIM(closeCudaDmabuf)(JNIEnv *env, jclass type, jint fd)
+{
+    (void)env;
+    (void)type;
+    return p2p_cuda_close_dmabuf(fd);
 }
 
 /* Address of a direct buffer's byte 0, or -EINVAL if it has none. */

@@ -36,9 +36,9 @@ struct p2p_cxi_report {
 };
 
 /*
- * What an endpoint is opened with, and what it turned out to be. Texts end with a NUL.
+ * What an endpoint is opened with. Texts end with a NUL.
  *
- *  offset size  in
+ *  offset size
  *       0  512  library: path or name for dlopen(3)
  *     512   64  provider
  *     576   64  domain; empty: any
@@ -49,18 +49,6 @@ struct p2p_cxi_report {
  *     716    4  depth of the completion queue
  *     720    4  1: GPU memory too, if the provider can
  *     724    4  0
- *               out
- *     728    4  version of the library: major << 16 | minor
- *     732    4  mr_mode of the domain
- *     736    8  bytes of a key
- *     744    8  longest operation
- *     752    4  operations that can be outstanding
- *     756    4  P2P_CXI_WAITS and the others below
- *     760    4  bytes of the address
- *     764    4  threading
- *     768  256  address, as fi_getname(3) gives it
- *    1024   64  name of the provider
- *    1088   64  name of the domain
  */
 struct p2p_cxi_opening {
     char library[512];
@@ -73,17 +61,32 @@ struct p2p_cxi_opening {
     int32_t completion_depth;
     int32_t gpu_memory;
     int32_t unused;
+};
+
+/*
+ * What an endpoint turned out to be.
+ *
+ *  offset size
+ *       0    4  version of the library: major << 16 | minor
+ *       4    4  mr_mode of the domain
+ *       8    8  bytes of a key
+ *      16    8  longest operation
+ *      24    4  operations that can be outstanding
+ *      28    4  P2P_CXI_WAITS and the others below
+ *      32    4  0
+ *      36    4  bytes of the address
+ *      40  256  address, as fi_getname(3) gives it
+ */
+struct p2p_cxi_found {
     int32_t version;
     int32_t mr_mode;
     int64_t key_size;
     int64_t longest;
     int32_t operations;
-    int32_t found;
+    int32_t bits;
+    int32_t unused;
     int32_t address_length;
-    int32_t threading_found;
     uint8_t address[256];
-    char provider_found[64];
-    char domain_found[64];
 };
 
 /* The completion queue has a descriptor to wait for. */
@@ -122,15 +125,16 @@ struct p2p_cxi_completion {
 /*
  * Opens the library and tells what it has of a provider: at most count domains, 64 bytes each, the
  * name ending with a NUL, each once. Of "opening" the texts, the threading and the GPU memory are
- * read, and the version is set.
+ * read, and of "found" the version is set, and P2P_CXI_GPU_MEMORY if all take it.
  *
  * Returns how many there are, which may be more than count.
  */
-int64_t p2p_cxi_domains(struct p2p_cxi_opening *opening, char *names, int64_t count,
-                        struct p2p_cxi_report *report);
+int64_t p2p_cxi_domains(const struct p2p_cxi_opening *opening, struct p2p_cxi_found *found,
+                        char *names, int64_t count, struct p2p_cxi_report *report);
 
 /* Opens an endpoint, enabled and ready for operations. Returns its handle, positive. */
-int64_t p2p_cxi_open(struct p2p_cxi_opening *opening, struct p2p_cxi_report *report);
+int64_t p2p_cxi_open(const struct p2p_cxi_opening *opening, struct p2p_cxi_found *found,
+                     struct p2p_cxi_report *report);
 
 /* Registrations of one endpoint; cxi has half as many. */
 #define P2P_CXI_MEMORIES 131072
@@ -154,13 +158,16 @@ int64_t p2p_cxi_close(int64_t endpoint, struct p2p_cxi_report *report);
  *
  * index: a free place from 0 to P2P_CXI_MEMORIES - 1, by which operations and the close name it.
  * access: P2P_CXI_REMOTE_READ and P2P_CXI_REMOTE_WRITE. key: the key to ask for where the provider
- * does not choose. device: the GPU's number. The registration's key is written to "chosen".
+ * does not choose. device: the GPU's number. dmabuf: of the GPU's memory, beginning with the page of
+ * the host's size that holds address; -1: the provider finds the memory by its address. The
+ * registration's key is written to "chosen".
  *
- * Returns 0. -FI_ENOKEY: the key is taken. -EBUSY: the place is.
+ * Returns 0. -FI_ENOKEY: the key is taken. -EBUSY: the place is. -EOPNOTSUPP and -ENOSYS: the
+ * provider takes no memory of this kind, or not this way.
  */
 int64_t p2p_cxi_register(int64_t endpoint, int64_t index, int64_t address, int64_t length,
                          int32_t access, int64_t key, int32_t kind, int32_t device,
-                         int64_t *chosen, struct p2p_cxi_report *report);
+                         int32_t dmabuf, int64_t *chosen, struct p2p_cxi_report *report);
 
 /*
  * Closes a registration; its place is free then. While operations of this process use it: -EBUSY,
@@ -191,8 +198,8 @@ int64_t p2p_cxi_post(int64_t endpoint, int64_t peer, int32_t channel, int64_t sl
 /*
  * Makes progress and reads at most count completions.
  *
- * Returns how many. At most one of them has failed: the last one; "report" says why. -errno: the
- * completion queue itself failed, and with it the endpoint.
+ * Returns how many. One that has failed comes alone; "report" says why. -errno: the completion queue
+ * itself failed, and with it the endpoint; what was read before it was returned first.
  */
 int64_t p2p_cxi_poll(int64_t endpoint, int64_t completions, int64_t count,
                      struct p2p_cxi_report *report);

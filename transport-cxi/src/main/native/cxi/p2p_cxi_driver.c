@@ -41,6 +41,7 @@ struct side {
     int64_t key;
     uint8_t *bytes;
     struct p2p_cxi_opening opening;
+    struct p2p_cxi_found found;
     struct p2p_cxi_completion completions[COMPLETIONS];
 };
 
@@ -89,7 +90,7 @@ static bool open_side(struct side *side, const char *library, const char *provid
     struct p2p_cxi_report report;
     memset(side, 0, sizeof(*side));
     side->opening = opening_of(library, provider);
-    side->endpoint = p2p_cxi_open(&side->opening, &report);
+    side->endpoint = p2p_cxi_open(&side->opening, &side->found, &report);
     if (side->endpoint <= 0) {
         printf("%s: %s\n", report.call, report.text);
         return false;
@@ -99,7 +100,7 @@ static bool open_side(struct side *side, const char *library, const char *provid
     int64_t result = p2p_cxi_register(side->endpoint, PLACE, (int64_t)(intptr_t)side->bytes, LENGTH,
                                       P2P_CXI_REMOTE_READ | P2P_CXI_REMOTE_WRITE,
                                       4711 + side->endpoint % 1000, P2P_CXI_HOST_MEMORY, 0,
-                                      &side->key, &report);
+                                      -1, &side->key, &report);
     if (result != 0) {
         printf("%s: %s\n", report.call, report.text);
     }
@@ -205,37 +206,39 @@ static void says_no(const char *library, const char *provider, struct side *here
 {
     struct p2p_cxi_report report;
     struct p2p_cxi_opening opening = opening_of(library, provider);
+    struct p2p_cxi_found found;
     char names[64];
     uint8_t address[8] = {1};
     int64_t key;
-    check(p2p_cxi_open(NULL, &report) == -EINVAL, "open without an opening");
-    check(p2p_cxi_open(&opening, NULL) == -EINVAL, "open without a report");
-    check(p2p_cxi_domains(&opening, NULL, 1, &report) == -EINVAL, "domains without room");
-    check(p2p_cxi_domains(&opening, names, 1, &report) >= 1 && names[63] == 0, "domains");
+    check(p2p_cxi_open(NULL, &found, &report) == -EINVAL, "open without an opening");
+    check(p2p_cxi_open(&opening, &found, NULL) == -EINVAL, "open without a report");
+    check(p2p_cxi_open(&opening, NULL, &report) == -EINVAL, "open without room for what is found");
+    check(p2p_cxi_domains(&opening, &found, NULL, 1, &report) == -EINVAL, "domains without room");
+    check(p2p_cxi_domains(&opening, &found, names, 1, &report) >= 1 && names[63] == 0, "domains");
     opening.threading = 9;
-    check(p2p_cxi_open(&opening, &report) == -EINVAL, "a threading model that is none");
+    check(p2p_cxi_open(&opening, &found, &report) == -EINVAL, "a threading model that is none");
     opening = opening_of(library, "no-such-provider");
-    check(p2p_cxi_open(&opening, &report) < 0 && report.error != 0 && report.call[0] != 0,
+    check(p2p_cxi_open(&opening, &found, &report) < 0 && report.error != 0 && report.call[0] != 0,
           "a provider that is not there");
     opening = opening_of("/nowhere/libfabric.so.1", provider);
-    check(p2p_cxi_open(&opening, &report) == -ENOENT && report.text[0] != 0,
+    check(p2p_cxi_open(&opening, &found, &report) == -ENOENT && report.text[0] != 0,
           "a library that is not there");
     memset(opening.library, 'x', sizeof(opening.library));
-    check(p2p_cxi_open(&opening, &report) == -EINVAL, "a text without an end");
+    check(p2p_cxi_open(&opening, &found, &report) == -EINVAL, "a text without an end");
     check(p2p_cxi_close(0, &report) == -EINVAL, "close of nothing");
     check(p2p_cxi_close((int64_t)(intptr_t)&opening, &report) == -EINVAL, "close of something else");
-    check(p2p_cxi_register(here->endpoint, 1, 0, 1, 0, 0, 0, 0, &key, &report) == -EINVAL,
+    check(p2p_cxi_register(here->endpoint, 1, 0, 1, 0, 0, 0, 0, -1, &key, &report) == -EINVAL,
           "memory at 0");
-    check(p2p_cxi_register(here->endpoint, 1, 4096, 0, 0, 0, 0, 0, &key, &report) == -EINVAL,
+    check(p2p_cxi_register(here->endpoint, 1, 4096, 0, 0, 0, 0, 0, -1, &key, &report) == -EINVAL,
           "memory without bytes");
-    check(p2p_cxi_register(here->endpoint, 1, 4096, 1, 4, 0, 0, 0, &key, &report) == -EINVAL,
+    check(p2p_cxi_register(here->endpoint, 1, 4096, 1, 4, 0, 0, 0, -1, &key, &report) == -EINVAL,
           "rights that are none");
-    check(p2p_cxi_register(here->endpoint, 1, 4096, 1, 0, 0, 9, 0, &key, &report) == -EINVAL,
+    check(p2p_cxi_register(here->endpoint, 1, 4096, 1, 0, 0, 9, 0, -1, &key, &report) == -EINVAL,
           "memory of no kind");
-    check(p2p_cxi_register(here->endpoint, PLACE, 4096, 1, 0, 0, 0, 0, &key, &report) == -EBUSY,
+    check(p2p_cxi_register(here->endpoint, PLACE, 4096, 1, 0, 0, 0, 0, -1, &key, &report) == -EBUSY,
           "a place that is taken");
-    check(p2p_cxi_register(here->endpoint, P2P_CXI_MEMORIES, 4096, 1, 0, 0, 0, 0, &key, &report) ==
-              -EINVAL,
+    check(p2p_cxi_register(here->endpoint, P2P_CXI_MEMORIES, 4096, 1, 0, 0, 0, 0, -1, &key,
+                           &report) == -EINVAL,
           "a place that is none");
     check(p2p_cxi_close_memory(0, PLACE, false, &report) == -EINVAL, "close of memory of nothing");
     check(p2p_cxi_close_memory(here->endpoint, PLACE + 1, false, &report) == -ENOENT,
@@ -258,6 +261,39 @@ static void says_no(const char *library, const char *provider, struct side *here
     check(p2p_cxi_wait(here->endpoint, -1, -1) == -EINVAL, "a negative wait");
     check(p2p_cxi_wake(-1) == -EBADF, "a wake-up that is none");
     check(p2p_cxi_close_wakeup(-1) == -EBADF, "close of a wake-up that is none");
+}
+
+/* GPU memory is the host's here, called otherwise; only the simulated cxi provider takes it. */
+static int64_t register_gpu(const struct side *side, int64_t index, int32_t dmabuf,
+                            struct p2p_cxi_report *report)
+{
+    int64_t key;
+    return p2p_cxi_register(side->endpoint, index, (int64_t)(intptr_t)side->bytes + 10, 100,
+                            P2P_CXI_REMOTE_READ, 0, P2P_CXI_CUDA_MEMORY, 2, dmabuf, &key, report);
+}
+
+static void gpu_memory(const char *library, const char *provider, struct side *host_only)
+{
+    struct p2p_cxi_report report;
+    check(register_gpu(host_only, 1, -1, &report) == -EOPNOTSUPP, "GPU memory is not the host's");
+    if (strcmp(provider, "cxi") != 0) {
+        return;
+    }
+    setenv("FI_CXI_SIM_GPU", "1", 1);
+    struct side side;
+    memset(&side, 0, sizeof(side));
+    side.bytes = host_only->bytes;
+    side.opening = opening_of(library, provider);
+    side.opening.gpu_memory = 1;
+    side.endpoint = p2p_cxi_open(&side.opening, &side.found, &report);
+    check(side.endpoint > 0 && (side.found.bits & P2P_CXI_GPU_MEMORY) != 0, "GPU memory is taken");
+    check(register_gpu(&side, 1, -1, &report) == 0, "by its address");
+    setenv("FI_CXI_SIM_GPU_BY_DMABUF", "1", 1);
+    check(register_gpu(&side, 2, -1, &report) == -EOPNOTSUPP, "or not so");
+    check(register_gpu(&side, 2, 0, &report) == 0, "but by a dma-buf");
+    check(p2p_cxi_close_memory(side.endpoint, 1, false, &report) == 0, "its registration is closed");
+    check(p2p_cxi_close_memory(side.endpoint, 2, false, &report) == 0, "and the other one");
+    check(p2p_cxi_close(side.endpoint, &report) == 0, "and the endpoint");
 }
 
 static void wakes(struct side *here)
@@ -305,11 +341,12 @@ int main(int count, char **arguments)
     check(sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_handler == handle_signal,
           "the process's signal handlers stay");
     struct p2p_cxi_report report;
-    int64_t peer = p2p_cxi_add_peer(here.endpoint, there.opening.address,
-                                    there.opening.address_length, &report);
+    int64_t peer = p2p_cxi_add_peer(here.endpoint, there.found.address,
+                                    there.found.address_length, &report);
     check(peer >= 0, "a peer");
     says_no(arguments[1], arguments[2], &here);
     wakes(&here);
+    gpu_memory(arguments[1], arguments[2], &here);
     moves_bytes(&here, &there, peer);
     memory_in_use_stays(&here, &there, peer);
     addresses(&here, strcmp(arguments[2], "shm") == 0);

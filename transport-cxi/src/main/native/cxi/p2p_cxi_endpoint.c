@@ -16,9 +16,9 @@
 _Static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8, "64-bit platforms only");
 _Static_assert(sizeof(struct p2p_cxi_report) == 256, "as drawn");
 _Static_assert(offsetof(struct p2p_cxi_opening, threading) == 704, "as drawn");
-_Static_assert(offsetof(struct p2p_cxi_opening, version) == 728, "as drawn");
-_Static_assert(offsetof(struct p2p_cxi_opening, address) == 768, "as drawn");
-_Static_assert(sizeof(struct p2p_cxi_opening) == 1152, "as drawn");
+_Static_assert(sizeof(struct p2p_cxi_opening) == 728, "as drawn");
+_Static_assert(offsetof(struct p2p_cxi_found, address) == 40, "as drawn");
+_Static_assert(sizeof(struct p2p_cxi_found) == 296, "as drawn");
 
 /* The version that this code was written for. */
 #define WRITTEN_FOR FI_VERSION(2, 1)
@@ -135,13 +135,13 @@ static int64_t find(const struct p2p_cxi_library *library, const struct p2p_cxi_
                           report);
 }
 
-int64_t p2p_cxi_domains(struct p2p_cxi_opening *opening, char *names, int64_t count,
-                        struct p2p_cxi_report *report)
+int64_t p2p_cxi_domains(const struct p2p_cxi_opening *opening, struct p2p_cxi_found *found,
+                        char *names, int64_t count, struct p2p_cxi_report *report)
 {
     if (report == NULL) {
         return -(int64_t)EINVAL;
     }
-    if (!is_opening(opening) || count < 0 || (count > 0 && names == NULL)) {
+    if (!is_opening(opening) || found == NULL || count < 0 || (count > 0 && names == NULL)) {
         return p2p_cxi_failed("p2p_cxi_domains", EINVAL, "arguments", report);
     }
     struct p2p_cxi_library library;
@@ -149,18 +149,22 @@ int64_t p2p_cxi_domains(struct p2p_cxi_opening *opening, char *names, int64_t co
     if (result < 0) {
         return result;
     }
-    opening->version = (int32_t)library.version;
+    found->version = (int32_t)library.version;
     struct p2p_cxi_opening any_depth = *opening;
     any_depth.transmit_depth = 0;
-    struct fi_info *found;
+    struct fi_info *infos;
     struct fi_info *info;
-    result = find(&library, &any_depth, &found, &info, report);
+    result = find(&library, &any_depth, &infos, &info, report);
     if (result < 0) {
         return result;
     }
     int64_t n = 0;
-    for (info = found; info != NULL; info = info->next) {
+    found->bits = P2P_CXI_GPU_MEMORY;
+    for (info = infos; info != NULL; info = info->next) {
         const char *name = info->domain_attr->name == NULL ? "" : info->domain_attr->name;
+        if ((info->caps & FI_HMEM) == 0) {
+            found->bits = 0;
+        }
         bool known = false;
         for (int64_t i = 0; i < n && i < count && !known; i++) {
             known = strncmp(names + 64 * i, name, 63) == 0;
@@ -172,7 +176,7 @@ int64_t p2p_cxi_domains(struct p2p_cxi_opening *opening, char *names, int64_t co
             n++;
         }
     }
-    library.freeinfo(found);
+    library.freeinfo(infos);
     return n;
 }
 
@@ -184,21 +188,21 @@ int64_t p2p_cxi_domains(struct p2p_cxi_opening *opening, char *names, int64_t co
  */
 static int32_t prepare_registrations(struct fid_domain *domain)
 {
-    int32_t found = 0;
+    int32_t bits = 0;
     struct fi_cxi_dom_ops *operations = NULL;
     if (fi_open_ops(&domain->fid, FI_CXI_DOM_OPS_3, 0, (void **)&operations, NULL) == 0 &&
         operations != NULL && operations->enable_hybrid_mr_desc != NULL &&
         operations->enable_hybrid_mr_desc(&domain->fid, true) == 0) {
-        found |= P2P_CXI_HYBRID_DESCRIPTORS;
+        bits |= P2P_CXI_HYBRID_DESCRIPTORS;
     }
     bool on = true;
     bool off = false;
     if (fi_control(&domain->fid, FI_OPT_CXI_SET_MR_MATCH_EVENTS, &on) == 0) {
-        found |= P2P_CXI_MATCH_EVENTS;
+        bits |= P2P_CXI_MATCH_EVENTS;
     }
     bool standard = fi_control(&domain->fid, FI_OPT_CXI_SET_OPTIMIZED_MRS, &off) == 0;
     bool uncached = fi_control(&domain->fid, FI_OPT_CXI_SET_PROV_KEY_CACHE, &off) == 0;
-    return standard && uncached ? found | P2P_CXI_KEYS_OF_THEIR_OWN : found;
+    return standard && uncached ? bits | P2P_CXI_KEYS_OF_THEIR_OWN : bits;
 }
 
 static int64_t open_completions(struct p2p_cxi_endpoint *endpoint, int32_t depth,
@@ -251,8 +255,8 @@ static int64_t make_operations(struct p2p_cxi_endpoint *endpoint, int32_t comple
     return 0;
 }
 
-static int64_t open_parts(struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_opening *opening,
-                          struct p2p_cxi_report *report)
+static int64_t open_parts(struct p2p_cxi_endpoint *endpoint, const struct p2p_cxi_opening *opening,
+                          struct p2p_cxi_found *found, struct p2p_cxi_report *report)
 {
     const struct p2p_cxi_library *library = &endpoint->library;
     struct fi_info *info = endpoint->info;
@@ -266,7 +270,7 @@ static int64_t open_parts(struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_open
         endpoint->domain = NULL;
         return p2p_cxi_refused(library, "fi_domain", -(int64_t)result, report);
     }
-    opening->found = prepare_registrations(endpoint->domain);
+    found->bits = prepare_registrations(endpoint->domain);
     struct fi_av_attr av;
     memset(&av, 0, sizeof(av));
     av.type = FI_AV_TABLE;
@@ -302,42 +306,39 @@ static int64_t open_parts(struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_open
     if (result != 0) {
         return p2p_cxi_refused(library, "fi_enable", -(int64_t)result, report);
     }
-    size_t length = sizeof(opening->address);
-    result = fi_getname(&endpoint->ep->fid, opening->address, &length);
+    size_t length = sizeof(found->address);
+    result = fi_getname(&endpoint->ep->fid, found->address, &length);
     if (result != 0) {
         return p2p_cxi_refused(library, "fi_getname", -(int64_t)result, report);
     }
     endpoint->address_length = length;
-    opening->address_length = (int32_t)length;
+    found->address_length = (int32_t)length;
     return make_operations(endpoint, opening->completion_depth, report);
 }
 
-static void tell(const struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_opening *opening)
+static void tell(const struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_found *found)
 {
     const struct fi_info *info = endpoint->info;
-    opening->mr_mode = (int32_t)info->domain_attr->mr_mode;
-    opening->key_size = (int64_t)info->domain_attr->mr_key_size;
-    opening->longest =
+    found->mr_mode = (int32_t)info->domain_attr->mr_mode;
+    found->key_size = (int64_t)info->domain_attr->mr_key_size;
+    found->longest =
         info->ep_attr->max_msg_size > INT64_MAX ? INT64_MAX : (int64_t)info->ep_attr->max_msg_size;
-    opening->operations = (int32_t)endpoint->operation_count;
-    opening->threading_found = (int32_t)info->domain_attr->threading;
+    found->operations = (int32_t)endpoint->operation_count;
     if (endpoint->wait_fd >= 0) {
-        opening->found |= P2P_CXI_WAITS;
+        found->bits |= P2P_CXI_WAITS;
     }
     if ((info->caps & FI_HMEM) != 0) {
-        opening->found |= P2P_CXI_GPU_MEMORY;
+        found->bits |= P2P_CXI_GPU_MEMORY;
     }
-    p2p_cxi_copy(opening->provider_found, sizeof(opening->provider_found),
-                 info->fabric_attr->prov_name);
-    p2p_cxi_copy(opening->domain_found, sizeof(opening->domain_found), info->domain_attr->name);
 }
 
-int64_t p2p_cxi_open(struct p2p_cxi_opening *opening, struct p2p_cxi_report *report)
+int64_t p2p_cxi_open(const struct p2p_cxi_opening *opening, struct p2p_cxi_found *found,
+                     struct p2p_cxi_report *report)
 {
     if (report == NULL) {
         return -(int64_t)EINVAL;
     }
-    if (!is_opening(opening) || opening->threading < FI_THREAD_UNSPEC ||
+    if (!is_opening(opening) || found == NULL || opening->threading < FI_THREAD_UNSPEC ||
         opening->threading > FI_THREAD_ENDPOINT || opening->transmit_depth < 1 ||
         opening->receive_depth < 1 || opening->completion_depth < 1 ||
         opening->completion_depth > 1 << 20) {
@@ -351,19 +352,19 @@ int64_t p2p_cxi_open(struct p2p_cxi_opening *opening, struct p2p_cxi_report *rep
     endpoint->wait_fd = -1;
     int64_t result = p2p_cxi_library_open(opening->library, &endpoint->library, report);
     if (result >= 0) {
-        opening->version = (int32_t)endpoint->library.version;
-        struct fi_info *found = NULL;
+        found->version = (int32_t)endpoint->library.version;
+        struct fi_info *infos = NULL;
         struct fi_info *info = NULL;
-        result = find(&endpoint->library, opening, &found, &info, report);
+        result = find(&endpoint->library, opening, &infos, &info, report);
         if (result >= 0) {
             endpoint->info = endpoint->library.dupinfo(info);
-            endpoint->library.freeinfo(found);
+            endpoint->library.freeinfo(infos);
             result = endpoint->info == NULL ? p2p_cxi_failed("fi_dupinfo", ENOMEM, "", report)
-                                            : open_parts(endpoint, opening, report);
+                                            : open_parts(endpoint, opening, found, report);
         }
     }
     if (result >= 0) {
-        tell(endpoint, opening);
+        tell(endpoint, found);
         return (int64_t)(intptr_t)endpoint;
     }
     /* Nothing uses what was opened so far, so closing it cannot be refused for a good reason. */

@@ -38,6 +38,8 @@ struct p2p_cxi_endpoint {
     struct fid_cq *cq;
     struct fid_ep *ep;
     int wait_fd;
+    /* The queue had a completion of no operation: what it says cannot be trusted any more. */
+    bool strayed;
     size_t address_length;
     struct p2p_cxi_operation *operations;
     int64_t operation_count;

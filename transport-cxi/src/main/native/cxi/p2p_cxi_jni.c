@@ -23,18 +23,19 @@ jint SHIM(abiVersion0)(JNIEnv *env, jclass type)
     return P2P_SHIM_ABI_VERSION;
 }
 
-jlong SHIM(domains)(JNIEnv *env, jclass type, jlong opening, jlong names, jlong count, jlong report)
+jlong SHIM(domains)(JNIEnv *env, jclass type, jlong opening, jlong found, jlong names, jlong count,
+                    jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_cxi_domains(at(opening), at(names), count, at(report));
+    return p2p_cxi_domains(at(opening), at(found), at(names), count, at(report));
 }
 
-jlong SHIM(open)(JNIEnv *env, jclass type, jlong opening, jlong report)
+jlong SHIM(open)(JNIEnv *env, jclass type, jlong opening, jlong found, jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_cxi_open(at(opening), at(report));
+    return p2p_cxi_open(at(opening), at(found), at(report));
 }
 
 jlong SHIM(close)(JNIEnv *env, jclass type, jlong endpoint, jlong report)
@@ -45,13 +46,13 @@ jlong SHIM(close)(JNIEnv *env, jclass type, jlong endpoint, jlong report)
 }
 
 jlong SHIM(register)(JNIEnv *env, jclass type, jlong endpoint, jlong index, jlong address,
-                     jlong length, jint access, jlong key, jint kind, jint device, jlong chosen,
-                     jlong report)
+                     jlong length, jint access, jlong key, jint kind, jint device, jint dmabuf,
+                     jlong chosen, jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_cxi_register(endpoint, index, address, length, access, key, kind, device, at(chosen),
-                            at(report));
+    return p2p_cxi_register(endpoint, index, address, length, access, key, kind, device, dmabuf,
+                            at(chosen), at(report));
 }
 
 jlong SHIM(closeMemory)(JNIEnv *env, jclass type, jlong endpoint, jlong index, jboolean in_use_too,

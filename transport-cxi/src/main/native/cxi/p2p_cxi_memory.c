@@ -1,3 +1,5 @@
+#define _DEFAULT_SOURCE
+
 #include "p2p_cxi_endpoint.h"
 
 #include <errno.h>
@@ -5,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 struct p2p_cxi_memory *p2p_cxi_memory_at(struct p2p_cxi_endpoint *endpoint, int64_t index)
 {
@@ -17,30 +20,43 @@ static uint64_t access_of(int32_t access)
            ((access & P2P_CXI_REMOTE_WRITE) != 0 ? FI_REMOTE_WRITE : 0);
 }
 
-static int64_t register_memory(struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_memory *memory,
-                               void *address, size_t length, uint64_t access, uint64_t key,
-                               int32_t kind, int32_t device, struct p2p_cxi_report *report)
-{
-    int result;
-    if (kind == P2P_CXI_HOST_MEMORY) {
-        result = fi_mr_reg(endpoint->domain, address, length, access, 0, key, 0, &memory->mr, NULL);
-        return result == 0
-                   ? 0
-                   : p2p_cxi_refused(&endpoint->library, "fi_mr_reg", -(int64_t)result, report);
-    }
-    struct iovec range = {.iov_base = address, .iov_len = length};
+/* What to register; the attribute of libfabric points into it. */
+struct request {
+    struct iovec range;
+    struct fi_mr_dmabuf buffer;
     struct fi_mr_attr attr;
-    memset(&attr, 0, sizeof(attr));
-    attr.mr_iov = &range;
-    attr.iov_count = 1;
-    attr.access = access;
-    attr.requested_key = key;
-    attr.iface = FI_HMEM_CUDA;
-    attr.device.cuda = device;
-    result = fi_mr_regattr(endpoint->domain, &attr, 0, &memory->mr);
-    return result == 0
-               ? 0
-               : p2p_cxi_refused(&endpoint->library, "fi_mr_regattr", -(int64_t)result, report);
+    uint64_t flags;
+};
+
+/*
+ * Always by attribute: fi_mr_reg of cxi leaves the kind of memory to what is on the stack (libfabric
+ * 2.6).
+ */
+static void request_of(int64_t address, int64_t length, uint64_t access, int64_t key, int32_t kind,
+                       int32_t device, int32_t dmabuf, struct request *request)
+{
+    memset(request, 0, sizeof(*request));
+    request->range.iov_base = (void *)(intptr_t)address;
+    request->range.iov_len = (size_t)length;
+    request->attr.mr_iov = &request->range;
+    request->attr.iov_count = 1;
+    request->attr.access = access;
+    request->attr.requested_key = (uint64_t)key;
+    request->attr.iface = FI_HMEM_SYSTEM;
+    if (kind != P2P_CXI_CUDA_MEMORY) {
+        return;
+    }
+    request->attr.iface = FI_HMEM_CUDA;
+    request->attr.device.cuda = device;
+    if (dmabuf >= 0) {
+        uint64_t offset = (uint64_t)address % (uint64_t)sysconf(_SC_PAGESIZE);
+        request->buffer.fd = dmabuf;
+        request->buffer.offset = offset;
+        request->buffer.len = (size_t)length;
+        request->buffer.base_addr = (void *)(intptr_t)(address - (int64_t)offset);
+        request->attr.dmabuf = &request->buffer;
+        request->flags = FI_MR_DMABUF;
+    }
 }
 
 static int64_t enable_memory(struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_memory *memory,
@@ -61,7 +77,7 @@ static int64_t enable_memory(struct p2p_cxi_endpoint *endpoint, struct p2p_cxi_m
 
 int64_t p2p_cxi_register(int64_t handle, int64_t index, int64_t address, int64_t length,
                          int32_t access, int64_t key, int32_t kind, int32_t device,
-                         int64_t *chosen, struct p2p_cxi_report *report)
+                         int32_t dmabuf, int64_t *chosen, struct p2p_cxi_report *report)
 {
     struct p2p_cxi_endpoint *endpoint = p2p_cxi_endpoint_of(handle);
     if (report == NULL) {
@@ -73,6 +89,15 @@ int64_t p2p_cxi_register(int64_t handle, int64_t index, int64_t address, int64_t
         (kind != P2P_CXI_HOST_MEMORY && kind != P2P_CXI_CUDA_MEMORY) || chosen == NULL) {
         return p2p_cxi_failed("p2p_cxi_register", EINVAL, "arguments", report);
     }
+    /* A provider that was not asked for GPU memory would take the address for the host's. */
+    if (kind == P2P_CXI_CUDA_MEMORY && (endpoint->info->caps & FI_HMEM) == 0) {
+        return p2p_cxi_failed("p2p_cxi_register", EOPNOTSUPP, "the provider takes no GPU memory",
+                              report);
+    }
+    if (dmabuf >= 0 && endpoint->library.version < FI_VERSION(1, 20)) {
+        return p2p_cxi_failed("p2p_cxi_register", ENOSYS,
+                              "libfabric has dma-buf from 1.20 on", report);
+    }
     if (p2p_cxi_memory_at(endpoint, index) != NULL) {
         return p2p_cxi_failed("p2p_cxi_register", EBUSY, "the place is taken", report);
     }
@@ -80,14 +105,14 @@ int64_t p2p_cxi_register(int64_t handle, int64_t index, int64_t address, int64_t
     if (memory == NULL) {
         return p2p_cxi_failed("calloc", ENOMEM, "", report);
     }
-    int64_t result =
-        register_memory(endpoint, memory, (void *)(intptr_t)address, (size_t)length,
-                        access_of(access), (uint64_t)key, kind, device, report);
-    if (result < 0) {
+    struct request request;
+    request_of(address, length, access_of(access), key, kind, device, dmabuf, &request);
+    int refused = fi_mr_regattr(endpoint->domain, &request.attr, request.flags, &memory->mr);
+    if (refused != 0) {
         free(memory);
-        return result;
+        return p2p_cxi_refused(&endpoint->library, "fi_mr_regattr", -(int64_t)refused, report);
     }
-    result = enable_memory(endpoint, memory, report);
+    int64_t result = enable_memory(endpoint, memory, report);
     /* What no peer reaches needs no key, and cxi gives it none. */
     if (result >= 0 && access != 0 && fi_mr_key(memory->mr) == FI_KEY_NOTAVAIL) {
         result = p2p_cxi_failed("fi_mr_key", FI_EKEYREJECTED, "the registration has no key",

@@ -215,6 +215,9 @@ int64_t p2p_cxi_poll(int64_t handle, int64_t completions, int64_t count,
     if (endpoint == NULL || completions <= 0 || completions % 8 != 0 || count < 0) {
         return p2p_cxi_failed("p2p_cxi_poll", EINVAL, "arguments", report);
     }
+    if (endpoint->strayed) {
+        return p2p_cxi_failed("fi_cq_read", EIO, "a completion of no operation", report);
+    }
     struct p2p_cxi_completion *out = (struct p2p_cxi_completion *)(intptr_t)completions;
     int64_t n = 0;
     while (n < count) {
@@ -225,9 +228,12 @@ int64_t p2p_cxi_poll(int64_t handle, int64_t completions, int64_t count,
         if (got == -FI_EAGAIN || got == 0) {
             return n;
         }
+        if (got < 0 && n > 0) {
+            /* What was read is told first; the next call meets the failure again. */
+            return n;
+        }
         if (got == -FI_EAVAIL) {
-            int64_t failed = read_error(endpoint, out + n, report);
-            return failed < 0 ? failed : n + failed;
+            return read_error(endpoint, out, report);
         }
         if (got < 0) {
             return p2p_cxi_refused(&endpoint->library, "fi_cq_read", -(int64_t)got, report);
@@ -235,12 +241,16 @@ int64_t p2p_cxi_poll(int64_t handle, int64_t completions, int64_t count,
         for (ssize_t i = 0; i < got; i++) {
             struct p2p_cxi_operation *operation = operation_of(endpoint, entries[i].op_context);
             if (operation == NULL) {
-                return p2p_cxi_failed("fi_cq_read", EIO, "a completion of no operation", report);
+                endpoint->strayed = true;
+            } else {
+                complete(endpoint, operation, 0, out + n);
+                n++;
             }
-            complete(endpoint, operation, 0, out + n);
-            n++;
         }
-        if (got < ENTRIES) {
+        if (endpoint->strayed && n == 0) {
+            return p2p_cxi_failed("fi_cq_read", EIO, "a completion of no operation", report);
+        }
+        if (got < ENTRIES || endpoint->strayed) {
             return n;
         }
     }

@@ -22,18 +22,21 @@ public final class EngineConfig {
   private final Duration stallDeadline;
   private final int maxQueuedOperations;
   private final long maxOperationBytes;
+  private final int gpuIndex;
 
   private EngineConfig(
       Map<String, String> environment,
       Optional<String> transport,
       Duration stallDeadline,
       int maxQueuedOperations,
-      long maxOperationBytes) {
+      long maxOperationBytes,
+      int gpuIndex) {
     this.environment = environment;
     this.transport = transport;
     this.stallDeadline = stallDeadline;
     this.maxQueuedOperations = maxQueuedOperations;
     this.maxOperationBytes = maxOperationBytes;
+    this.gpuIndex = gpuIndex;
   }
 
   /** The process's environment, nothing else. */
@@ -53,13 +56,19 @@ public final class EngineConfig {
         Optional.empty(),
         DEFAULT_STALL,
         DEFAULT_QUEUED,
-        DEFAULT_MAX_OPERATION);
+        DEFAULT_MAX_OPERATION,
+        0);
   }
 
   /** A transport by its name or alias; beats {@code UCCL_P2P_TRANSPORT}. */
   public EngineConfig withTransport(String name) {
     return new EngineConfig(
-        environment, Optional.of(name), stallDeadline, maxQueuedOperations, maxOperationBytes);
+        environment,
+        Optional.of(name),
+        stallDeadline,
+        maxQueuedOperations,
+        maxOperationBytes,
+        gpuIndex);
   }
 
   /**
@@ -76,7 +85,8 @@ public final class EngineConfig {
         transport,
         Objects.requireNonNull(value),
         maxQueuedOperations,
-        maxOperationBytes);
+        maxOperationBytes,
+        gpuIndex);
   }
 
   /**
@@ -89,7 +99,8 @@ public final class EngineConfig {
     if (value < 1) {
       throw new IllegalArgumentException("max queued operations must be positive, but is " + value);
     }
-    return new EngineConfig(environment, transport, stallDeadline, value, maxOperationBytes);
+    return new EngineConfig(
+        environment, transport, stallDeadline, value, maxOperationBytes, gpuIndex);
   }
 
   /**
@@ -102,7 +113,23 @@ public final class EngineConfig {
     if (value < 1) {
       throw new IllegalArgumentException("max operation bytes must be positive, but is " + value);
     }
-    return new EngineConfig(environment, transport, stallDeadline, maxQueuedOperations, value);
+    return new EngineConfig(
+        environment, transport, stallDeadline, maxQueuedOperations, value, gpuIndex);
+  }
+
+  /**
+   * The GPU that the engine works for; 0 by default. Where a machine has a NIC near to each GPU,
+   * the transport takes that one unless the environment names another; handshakes tell it to peers.
+   *
+   * @param value its number, from 0 on
+   * @throws IllegalArgumentException if negative
+   */
+  public EngineConfig withGpuIndex(int value) {
+    if (value < 0) {
+      throw new IllegalArgumentException("a GPU's index is 0 or more, but is " + value);
+    }
+    return new EngineConfig(
+        environment, transport, stallDeadline, maxQueuedOperations, maxOperationBytes, value);
   }
 
   /** The environment's variables. */
@@ -128,5 +155,10 @@ public final class EngineConfig {
   /** See {@link #withMaxOperationBytes}. */
   public long maxOperationBytes() {
     return maxOperationBytes;
+  }
+
+  /** See {@link #withGpuIndex}. */
+  public int gpuIndex() {
+    return gpuIndex;
   }
 }

@@ -28,6 +28,9 @@ public interface MemoryRegion extends AutoCloseable {
   /** What peers may do with it. */
   RegionAccess access();
 
+  /** Where its bytes are. */
+  MemoryKind kind();
+
   /**
    * A view of part of the region, to fill and to read.
    *
@@ -36,6 +39,8 @@ public interface MemoryRegion extends AutoCloseable {
    * @return a direct buffer of exactly {@code length} bytes, big-endian
    * @throws IndexOutOfBoundsException if the range does not fit
    * @throws ResourceClosedException if the region is closed
+   * @throws UnsupportedOperationException if the region is not in the memory of the {@link
+   *     MemoryKind#HOST}
    */
   ByteBuffer slice(long offset, int length);
 

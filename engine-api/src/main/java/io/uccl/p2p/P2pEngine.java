@@ -89,11 +89,18 @@ public interface P2pEngine extends AutoCloseable {
    * <p>The caller promises that the range is mapped, readable and writable until the region's close
    * has returned. This cannot be checked.
    *
+   * <p>Memory of a GPU, such as {@code cuMemAlloc} gives it, is registered in the same way: where
+   * CUDA's driver is loaded in this process, it is asked whose the address is, and the region's
+   * {@link MemoryRegion#kind()} says it. The application orders its kernels and copies before
+   * transfers and after them; the engine knows nothing of streams.
+   *
    * @param address first byte, a virtual address in this process
    * @param length bytes, 1 and more
    * @param access what peers may do with it
-   * @throws RegistrationException if the transport cannot register it, or the native memory library
-   *     is missing
+   * @throws IllegalArgumentException if no process can have this range
+   * @throws RegistrationException if the transport cannot register it, as tcp cannot a GPU's
+   *     memory; if the range is CUDA's managed memory, which moves, or is only in part a GPU's; or
+   *     if the native memory library is missing
    */
   MemoryRegion register(long address, long length, RegionAccess access);
 

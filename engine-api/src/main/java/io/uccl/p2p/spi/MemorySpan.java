@@ -1,16 +1,19 @@
 package io.uccl.p2p.spi;
 
+import io.uccl.p2p.MemoryKind;
 import java.nio.ByteBuffer;
 import java.util.Objects;
 
 /**
- * A contiguous range of off-heap memory of any length, seen through buffers.
+ * A contiguous range of memory of any length. Off-heap memory is seen through buffers; a GPU's has
+ * only an address.
  *
  * <p>A buffer ends at 2 GiB. So a span has windows: window {@code i} starts at {@code i} GiB and is
  * up to 2 GiB - 1 long, overlapping the next. Any piece of up to 1 GiB lies whole within the window
  * of its first byte.
  *
- * <p>Windows are shared. Who needs a position and limit of its own takes a duplicate.
+ * <p>Windows are shared. Who needs a position and limit of its own takes a duplicate. A span of
+ * {@link MemoryKind#CUDA} has no windows.
  */
 public final class MemorySpan {
 
@@ -20,12 +23,25 @@ public final class MemorySpan {
   /** The longest piece that is always within one window. */
   public static final int MAX_PIECE = 1 << WINDOW_SHIFT;
 
+  private final MemoryKind kind;
+  private final int device;
   private final long address;
   private final long length;
   private final WindowMapper mapper;
   private final ByteBuffer[] windows;
 
+  private MemorySpan(long address, long length, int device) {
+    this.kind = MemoryKind.CUDA;
+    this.device = device;
+    this.address = address;
+    this.length = length;
+    this.mapper = MemorySpan::noBuffer;
+    this.windows = new ByteBuffer[0];
+  }
+
   private MemorySpan(long address, long length, WindowMapper mapper) {
+    this.kind = MemoryKind.HOST;
+    this.device = 0;
     this.address = address;
     this.length = length;
     this.mapper = mapper;
@@ -69,6 +85,25 @@ public final class MemorySpan {
     return new MemorySpan(address, length, mapper);
   }
 
+  /**
+   * A span over memory of an NVIDIA GPU.
+   *
+   * @param address its address in CUDA's unified addressing
+   * @param length bytes, 1 and more
+   * @param device the GPU's number, as CUDA counts them in this process
+   */
+  public static MemorySpan ofCuda(long address, long length, int device) {
+    if (length < 1) {
+      throw new IllegalArgumentException("a region has at least one byte, but length is " + length);
+    }
+    return new MemorySpan(address, length, device);
+  }
+
+  private static ByteBuffer noBuffer(long offset, int size) {
+    throw new UnsupportedOperationException(
+        "memory of a GPU cannot be read or written from Java; copy it with CUDA");
+  }
+
   /** Makes the buffers of a span. */
   @FunctionalInterface
   public interface WindowMapper {
@@ -77,6 +112,16 @@ public final class MemorySpan {
      * thread may ask, at any time.
      */
     ByteBuffer map(long offset, int size);
+  }
+
+  /** Where its bytes are. */
+  public MemoryKind kind() {
+    return kind;
+  }
+
+  /** The GPU's number, as CUDA counts them; 0 for the host's memory. */
+  public int device() {
+    return device;
   }
 
   /** Virtual address of the first byte, or a synthetic number, see {@code MemoryRegion}. */
@@ -116,9 +161,13 @@ public final class MemorySpan {
    * A new buffer over a piece of any length that a buffer can have.
    *
    * @throws IndexOutOfBoundsException if the piece does not fit
+   * @throws UnsupportedOperationException if this is memory of a GPU
    */
   public ByteBuffer slice(long offset, int size) {
     Objects.checkFromIndexSize(offset, size, length);
+    if (kind == MemoryKind.CUDA) {
+      return noBuffer(offset, size);
+    }
     if (offset == length) {
       return windows[0].slice(0, 0);
     }

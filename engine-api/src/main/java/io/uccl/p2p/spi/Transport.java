@@ -1,5 +1,6 @@
 package io.uccl.p2p.spi;
 
+import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.RegistrationException;
 
 /**
@@ -20,6 +21,14 @@ public interface Transport extends AutoCloseable {
 
   /** What it can promise; the same at every call. */
   TransportCapabilities capabilities();
+
+  /**
+   * Whether it can have memory of a kind registered, on machines that are made for it; by default
+   * only the host's. The engine registers no other.
+   */
+  default boolean takes(MemoryKind kind) {
+    return kind == MemoryKind.HOST;
+  }
 
   /**
    * Registers memory for operations of this process and of its peers.

@@ -10,6 +10,10 @@ import java.util.Map;
  * @param bindAddress the address that the engine advertises; nothing may listen on another
  * @param maxInflightOperations the most operations that the engine hands to one channel before it
  *     has seen completions, 1 to 256
+ * @param gpuIndex the GPU that the engine works for, from 0 on
  */
 public record TransportContext(
-    Map<String, String> environment, InetAddress bindAddress, int maxInflightOperations) {}
+    Map<String, String> environment,
+    InetAddress bindAddress,
+    int maxInflightOperations,
+    int gpuIndex) {}

@@ -158,7 +158,7 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   private EngineConfig config(Map<String, String> environment) {
-    EngineConfig config = EngineConfig.of(environment);
+    EngineConfig config = EngineConfig.of(environment).withGpuIndex(options.localGpuIdx);
     if (options.simulateCxi) {
       return config.withTransport("cxi");
     }

@@ -159,7 +159,7 @@ final class BenchOptions {
   @Option(
       names = "--local-gpu-idx",
       paramLabel = "N",
-      description = "Accepted for scripts; there is nothing to choose with --device cpu.",
+      description = "The GPU to work for: cxi takes the NIC near to it.",
       defaultValue = "0")
   int localGpuIdx;
 

@@ -2,6 +2,7 @@ package io.uccl.p2p.engine;
 
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.RegionAccess;
 import io.uccl.p2p.ResourceClosedException;
@@ -65,6 +66,11 @@ final class DefaultMemoryRegion implements MemoryRegion {
   @Override
   public RegionAccess access() {
     return name.access();
+  }
+
+  @Override
+  public MemoryKind kind() {
+    return span.kind();
   }
 
   @Override

@@ -148,7 +148,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     Transport transport = null;
     ControlChannel control = null;
     try {
-      transport = provider.open(new TransportContext(environment, local.address(), window));
+      transport =
+          provider.open(
+              new TransportContext(environment, local.address(), window, config.gpuIndex()));
       control =
           ControlChannel.open(local.address(), EngineSettings.CONTROL_PORT.in(environment), frames);
       DefaultP2pEngine engine =
@@ -236,6 +238,12 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       boolean nativeAddress,
       RegionAccess access,
       NativeMemory.@Nullable Allocation allocation) {
+    if (!transport.takes(span.kind())) {
+      throw new RegistrationException(
+          "the transport " + choice.name() + " takes no memory of kind " + span.kind(),
+          FailureDetail.remedy("Copy it to the host's memory, or use a transport that takes it")
+              .withTransport(choice.name()));
+    }
     return loop.call(
         () -> {
           requireOpen();
@@ -466,7 +474,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     HandshakeTrailer trailer = HandshakeTrailer.of(life, features, metadata);
     return new Handshake(
             provider.handshakeMagic(),
-            0,
+            config.gpuIndex(),
             metadata.port(),
             HandshakeTrailer.append(parameters, trailer))
         .encode();

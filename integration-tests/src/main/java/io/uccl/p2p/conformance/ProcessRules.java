@@ -437,7 +437,7 @@ abstract class ProcessRules extends Rules {
     assertThat(availability.detail()).isNotBlank();
     P2pEngine engine = P2pEngine.open(config());
     TransportContext context =
-        new TransportContext(kit().environment(), engine.metadata().address(), 16);
+        new TransportContext(kit().environment(), engine.metadata().address(), 16, 0);
     engine.close();
     Transport transport = provider.open(context);
     try {

@@ -1,6 +1,7 @@
 package io.uccl.p2p.conformance;
 
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
@@ -60,6 +61,11 @@ final class WatchedTransport implements Transport {
             watch.isUncancellable() ? TransportCapabilities.Expiry.STAYS_IN_USE : all.expiry(),
             all.revokesOnClose(),
             Math.min(all.maxOperationBytes(), watch.maxOperationBytes()));
+  }
+
+  @Override
+  public boolean takes(MemoryKind kind) {
+    return real.takes(kind);
   }
 
   @Override

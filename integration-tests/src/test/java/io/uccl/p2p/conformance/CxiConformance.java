@@ -6,10 +6,8 @@ import io.uccl.p2p.spi.TransportCapabilities.Expiry;
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
 import io.uccl.p2p.spi.TransportCapabilities.TargetChecks;
 import java.util.Map;
-import org.junit.jupiter.api.extension.ExtendWith;
 
 /** The kit on the cxi transport, on one of libfabric's providers. */
-@ExtendWith(NeedsLibfabric.class)
 abstract class CxiConformance extends TransportConformance {
 
   private static final long LONGEST = 256L << 20;
@@ -44,7 +42,7 @@ abstract class CxiConformance extends TransportConformance {
   }
 
   @Override
-  protected final Map<String, String> environment() {
+  protected Map<String, String> environment() {
     return Map.of(
         "UCCL_SOCKET_IFNAME", "lo", "UCCL_LIBFABRIC_SO", library, "UCCL_CXI_PROVIDER", provider);
   }

@@ -1,6 +1,7 @@
 package io.uccl.p2p.conformance;
 
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
 
 /** The kit on libfabric 2.1's tcp provider. */
@@ -8,6 +9,7 @@ import org.junit.jupiter.api.condition.DisabledIfSystemProperty;
     named = "p2p.pass",
     matches = "25",
     disabledReason = "on JDK 25 the simulated provider is enough")
+@ExtendWith(NeedsLibfabric.class)
 class LibfabricTcpConformanceTest extends CxiConformance {
 
   LibfabricTcpConformanceTest() {

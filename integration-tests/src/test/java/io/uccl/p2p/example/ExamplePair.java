@@ -85,7 +85,10 @@ final class ExamplePair implements AutoCloseable {
   ExamplePair(TransportProvider provider, Path directory, int completions) {
     TransportContext context =
         new TransportContext(
-            Map.of("UNIX_P2P_DIR", directory.toString()), InetAddress.getLoopbackAddress(), WINDOW);
+            Map.of("UNIX_P2P_DIR", directory.toString()),
+            InetAddress.getLoopbackAddress(),
+            WINDOW,
+            0);
     here = new Side(provider.open(context), completions);
     there = new Side(provider.open(context), completions);
     dialling = here.transport.prepare(ChannelRole.CONNECTOR);

@@ -14,8 +14,14 @@ public final class Errno {
   /** Operation not permitted. */
   public static final int EPERM = 1;
 
+  /** No such file or directory. */
+  public static final int ENOENT = 2;
+
   /** Interrupted system call. */
   public static final int EINTR = 4;
+
+  /** Input/output error. */
+  public static final int EIO = 5;
 
   /** Resource temporarily unavailable. */
   public static final int EAGAIN = 11;
@@ -41,17 +47,50 @@ public final class Errno {
   /** No space left on device. */
   public static final int ENOSPC = 28;
 
+  /** Numerical result out of range. */
+  public static final int ERANGE = 34;
+
   /** Function not implemented. */
   public static final int ENOSYS = 38;
+
+  /** No data available. */
+  public static final int ENODATA = 61;
 
   /** Operation not supported. */
   public static final int EOPNOTSUPP = 95;
 
+  /** Network is unreachable. */
+  public static final int ENETUNREACH = 101;
+
+  /** Software caused connection abort. */
+  public static final int ECONNABORTED = 103;
+
+  /** Connection reset by peer. */
+  public static final int ECONNRESET = 104;
+
+  /** Transport endpoint is not connected. */
+  public static final int ENOTCONN = 107;
+
+  /** Cannot send after transport endpoint shutdown. */
+  public static final int ESHUTDOWN = 108;
+
   /** Connection timed out. */
   public static final int ETIMEDOUT = 110;
 
+  /** Connection refused. */
+  public static final int ECONNREFUSED = 111;
+
+  /** Host is down. */
+  public static final int EHOSTDOWN = 112;
+
+  /** No route to host. */
+  public static final int EHOSTUNREACH = 113;
+
   /** Operation canceled. */
   public static final int ECANCELED = 125;
+
+  /** Key was rejected by service. */
+  public static final int EKEYREJECTED = 129;
 
   private record Entry(String name, String text) {}
 

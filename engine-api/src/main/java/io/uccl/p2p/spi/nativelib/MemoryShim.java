@@ -5,7 +5,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The native methods of {@code libp2p_memory.so}. Results are 0 and more, or {@code -errno}; see
- * {@code p2p_memory.h}. Only to be called when {@link #LIBRARY} is available.
+ * {@code p2p_memory.h} and {@code p2p_cuda.h}. Only to be called when {@link #LIBRARY} is
+ * available.
  */
 final class MemoryShim implements NativeLibrary.Binding {
 
@@ -36,6 +37,18 @@ final class MemoryShim implements NativeLibrary.Binding {
 
   /** Unmaps a range. */
   static native long unmap(long address, long length);
+
+  /** 1 if this process may come to have memory of a GPU. */
+  static native long cudaIsPossible();
+
+  /** 0: the host's memory; n + 1: that of GPU n. */
+  static native long cudaOwner(long address, long length);
+
+  /** A descriptor of a dma-buf of a GPU's memory. */
+  static native long cudaDmabuf(long address, long length);
+
+  /** Closes it. */
+  static native long closeCudaDmabuf(int fd);
 
   /** Address of byte 0 of a direct buffer. */
   static native long bufferAddress(ByteBuffer buffer);

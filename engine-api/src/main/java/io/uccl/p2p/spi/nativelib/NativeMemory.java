@@ -64,7 +64,8 @@ public final class NativeMemory {
   }
 
   /**
-   * A span over memory that the caller owns, by its address.
+   * A span over memory that the caller owns, by its address: the host's, or a GPU's where CUDA's
+   * driver says so.
    *
    * <p>The caller promises that the range is mapped, readable and writable for as long as the span,
    * its buffers or their views are used. This cannot be checked: touching memory that is gone takes
@@ -73,7 +74,8 @@ public final class NativeMemory {
    * @param address of the first byte, in this process
    * @param length bytes, 1 and more
    * @throws IllegalArgumentException if no process can have this range
-   * @throws RegistrationException if the shim is missing
+   * @throws RegistrationException if the shim is missing, or the range is CUDA's managed memory or
+   *     only in part a GPU's
    */
   public static MemorySpan wrap(long address, long length) {
     if (address < 1 || length < 1 || length > END_OF_ADDRESSES - address) {
@@ -81,7 +83,10 @@ public final class NativeMemory {
           "no memory is at address 0x" + Long.toHexString(address) + " with length " + length);
     }
     requireShim("use of memory by its address");
-    return MemorySpan.of(address, length, (offset, size) -> bufferAt(address + offset, size));
+    int device = CudaMemory.device(address, length);
+    return device >= 0
+        ? MemorySpan.ofCuda(address, length, device)
+        : MemorySpan.of(address, length, (offset, size) -> bufferAt(address + offset, size));
   }
 
   /**

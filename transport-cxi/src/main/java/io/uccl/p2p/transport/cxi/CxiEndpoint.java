@@ -1,9 +1,13 @@
 package io.uccl.p2p.transport.cxi;
 
+import io.uccl.p2p.MemoryKind;
+import io.uccl.p2p.RegionAccess;
 import io.uccl.p2p.RegistrationException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.TransportUnavailableException;
-import io.uccl.p2p.spi.RegionName;
+import io.uccl.p2p.spi.MemorySpan;
+import io.uccl.p2p.spi.nativelib.CudaMemory;
+import io.uccl.p2p.spi.nativelib.Errno;
 import java.security.SecureRandom;
 import java.util.BitSet;
 import java.util.concurrent.TimeUnit;
@@ -33,6 +37,8 @@ final class CxiEndpoint {
   private static final int REMOTE_READ = 1;
   private static final int REMOTE_WRITE = 2;
   private static final int HOST_MEMORY = 0;
+  private static final int CUDA_MEMORY = 1;
+  private static final int NO_DMABUF = -1;
 
   private static final int COMPLETION_BYTES = 16;
   private static final int CHANNEL = 8;
@@ -47,7 +53,7 @@ final class CxiEndpoint {
   private static final int NO_WAKEUP = -1;
   private static final long NO_ENDPOINT = 0;
 
-  private final CxiOpening opening;
+  private final CxiFound found;
   private final long handle;
   private final @Nullable ReentrantLock serial;
   private final SecureRandom random = new SecureRandom();
@@ -61,11 +67,14 @@ final class CxiEndpoint {
   /** Places of registrations that are not closed. Guarded by itself. */
   private final BitSet registrations = new BitSet();
 
+  /** Of closing registrations. Guarded by {@link #registrations}. */
+  private final CxiReport closing = new CxiReport();
+
   private volatile boolean failed;
   private boolean shutDown;
 
-  private CxiEndpoint(CxiOpening opening, long handle) {
-    this.opening = opening;
+  private CxiEndpoint(CxiOpening opening, CxiFound found, long handle) {
+    this.found = found;
     this.handle = handle;
     this.serial = opening.isSerial() ? new ReentrantLock() : null;
   }
@@ -76,20 +85,21 @@ final class CxiEndpoint {
    * @throws TransportUnavailableException if libfabric refuses
    */
   static CxiEndpoint open(CxiOpening opening) {
+    CxiFound found = new CxiFound();
     CxiReport report = new CxiReport();
-    long handle = CxiShim.open(opening.address(), report.address());
+    long handle = CxiShim.open(opening.address(), found.address(), report.address());
     if (handle < 0) {
       throw new TransportUnavailableException(
           "libfabric opens no endpoint of provider "
               + opening.provider()
-              + (opening.wantedDomain().isEmpty() ? "" : ", domain " + opening.wantedDomain()),
+              + (opening.domain().isEmpty() ? "" : ", domain " + opening.domain()),
           report.detail(CxiRemedies.ofOpening(opening, report)));
     }
-    return new CxiEndpoint(opening, handle);
+    return new CxiEndpoint(opening, found, handle);
   }
 
-  CxiOpening opening() {
-    return opening;
+  CxiFound found() {
+    return found;
   }
 
   /** Why the last call of the owner failed. */
@@ -100,39 +110,26 @@ final class CxiEndpoint {
   // -- registrations
 
   /**
-   * Registers host memory at a free place, by which operations name it.
+   * Registers memory at a free place, by which operations name it.
    *
    * @return the key that peers name it by
    * @throws RegistrationException if libfabric refuses
    */
-  long register(int place, RegionName name, long address, long length) {
-    int access =
-        (name.access().remoteRead() ? REMOTE_READ : 0)
-            | (name.access().remoteWrite() ? REMOTE_WRITE : 0);
-    long result = -CxiReport.FI_ENOKEY;
+  long register(int place, RegionAccess access, MemorySpan memory) {
+    long result;
     lock();
     try {
-      for (int i = 0; i < KEY_ATTEMPTS && result == -CxiReport.FI_ENOKEY; i++) {
-        result =
-            CxiShim.register(
-                handle,
-                place,
-                address,
-                length,
-                access,
-                wantedKey(),
-                HOST_MEMORY,
-                0,
-                chosen.address(),
-                report.address());
-      }
+      result = registerByAddress(place, access, memory);
     } finally {
       unlock();
     }
     if (result < 0) {
       throw new RegistrationException(
-          "libfabric registers no memory of " + length + " bytes",
-          report.detail(CxiRemedies.ofRegistration(report)));
+          "libfabric registers no memory of "
+              + memory.length()
+              + " bytes"
+              + (memory.kind() == MemoryKind.HOST ? "" : " of GPU " + memory.device()),
+          report.detail(CxiRemedies.ofRegistration(report, memory.kind())));
     }
     synchronized (registrations) {
       registrations.set(place);
@@ -140,14 +137,54 @@ final class CxiEndpoint {
     return chosen.getLong(0);
   }
 
+  private long registerByAddress(int place, RegionAccess access, MemorySpan memory) {
+    long result = register(place, access, memory, NO_DMABUF);
+    if (memory.kind() == MemoryKind.HOST
+        || (result != -Errno.EOPNOTSUPP && result != -Errno.ENOSYS)) {
+      return result;
+    }
+    // A provider that knows nothing of CUDA may still take what the kernel shares.
+    int dmabuf = CudaMemory.openDmabuf(memory.address(), memory.length());
+    if (dmabuf < 0) {
+      return result;
+    }
+    try {
+      return register(place, access, memory, dmabuf);
+    } finally {
+      CudaMemory.closeDmabuf(dmabuf);
+    }
+  }
+
+  private long register(int place, RegionAccess access, MemorySpan memory, int dmabuf) {
+    int peers = (access.remoteRead() ? REMOTE_READ : 0) | (access.remoteWrite() ? REMOTE_WRITE : 0);
+    int kind = memory.kind() == MemoryKind.HOST ? HOST_MEMORY : CUDA_MEMORY;
+    long result = -CxiReport.FI_ENOKEY;
+    for (int i = 0; i < KEY_ATTEMPTS && result == -CxiReport.FI_ENOKEY; i++) {
+      result =
+          CxiShim.register(
+              handle,
+              place,
+              memory.address(),
+              memory.length(),
+              peers,
+              wantedKey(),
+              kind,
+              memory.device(),
+              dmabuf,
+              chosen.address(),
+              report.address());
+    }
+    return result;
+  }
+
   /** A random key of the domain's size; the provider looks at it only if it does not choose. */
   private long wantedKey() {
-    int bits = Byte.SIZE * opening.keySize();
+    int bits = Byte.SIZE * found.keySize();
     long mask = bits == Long.SIZE ? -1 : (1L << bits) - 1;
     long key;
     do {
       key = random.nextLong() & mask;
-    } while (Long.compareUnsigned(key, LEAST_KEY) < 0 && mask > LEAST_KEY);
+    } while (Long.compareUnsigned(key, LEAST_KEY) < 0);
     return key;
   }
 
@@ -157,7 +194,6 @@ final class CxiEndpoint {
    * @return false if libfabric keeps it, or operations of this process use it
    */
   boolean close(int place) {
-    CxiReport why = new CxiReport();
     lock();
     try {
       // Whoever shuts the endpoint down meanwhile waits here, and finds the place empty.
@@ -165,7 +201,7 @@ final class CxiEndpoint {
         if (failed || !registrations.get(place)) {
           return true;
         }
-        if (CxiShim.closeMemory(handle, place, false, why.address()) < 0) {
+        if (CxiShim.closeMemory(handle, place, false, closing.address()) < 0) {
           return false;
         }
         registrations.clear(place);
@@ -263,7 +299,7 @@ final class CxiEndpoint {
 
   /** Calls {@code each} with every operation that libfabric has. */
   void forEachOutstanding(Outstanding each) {
-    int most = opening.operations();
+    int most = found.operations();
     OffHeap outstanding = new OffHeap(most * COMPLETION_BYTES);
     long count = CxiShim.outstanding(handle, outstanding.address(), most);
     for (int i = 0; i < count; i++) {
@@ -293,22 +329,22 @@ final class CxiEndpoint {
 
   private void drain(CxiReport why) {
     long deadline = System.nanoTime() + DRAIN_NANOS;
-    while (!closeRegistrations(false, why)
+    while (!closeRegistrations(false)
         && deadline - System.nanoTime() > 0
         && CxiShim.poll(handle, completions.address(), BATCH, why.address()) >= 0) {
       CxiShim.await(handle, NO_WAKEUP, DRAIN_STEP_NANOS);
     }
     // What is left ends with the endpoint, which is closed next.
-    closeRegistrations(true, why);
+    closeRegistrations(true);
   }
 
   /** Returns true if none is left. */
-  private boolean closeRegistrations(boolean inUseToo, CxiReport why) {
+  private boolean closeRegistrations(boolean inUseToo) {
     synchronized (registrations) {
       for (int place = registrations.nextSetBit(0);
           place >= 0;
           place = registrations.nextSetBit(place + 1)) {
-        if (CxiShim.closeMemory(handle, place, inUseToo, why.address()) != -CxiReport.EBUSY) {
+        if (CxiShim.closeMemory(handle, place, inUseToo, closing.address()) != -Errno.EBUSY) {
           registrations.clear(place);
         }
       }

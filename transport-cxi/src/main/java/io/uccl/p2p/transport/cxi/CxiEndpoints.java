@@ -23,6 +23,11 @@ final class CxiEndpoints {
     this.opening = opening;
   }
 
+  /** See {@link CxiOpening#refusesAlone}. */
+  boolean refuseAlone() {
+    return opening.refusesAlone();
+  }
+
   /**
    * Opens one.
    *

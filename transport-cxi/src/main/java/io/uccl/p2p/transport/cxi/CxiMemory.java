@@ -50,8 +50,7 @@ final class CxiMemory implements RegisteredMemory {
   }
 
   private Registration registered(CxiEndpoint endpoint) {
-    return new Registration(
-        endpoint, endpoint.register(place, name, span.address(), span.length()));
+    return new Registration(endpoint, endpoint.register(place, name.access(), span));
   }
 
   /** Registers it with a fresh endpoint; descriptors of the old one are refused from now on. */

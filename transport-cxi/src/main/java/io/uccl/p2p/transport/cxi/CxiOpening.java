@@ -2,14 +2,12 @@ package io.uccl.p2p.transport.cxi;
 
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.spi.nativelib.CudaMemory;
 import java.net.InetAddress;
 import java.util.List;
 import java.util.Map;
 
-/**
- * What an endpoint is opened with, and what it turned out to be; {@code p2p_cxi.h} draws it as
- * {@code struct p2p_cxi_opening}.
- */
+/** What endpoints are opened with; {@code p2p_cxi.h} draws it as {@code struct p2p_cxi_opening}. */
 final class CxiOpening {
 
   private static final int LIBRARY = 0;
@@ -20,25 +18,8 @@ final class CxiOpening {
   private static final int TRANSMIT_DEPTH = 708;
   private static final int RECEIVE_DEPTH = 712;
   private static final int COMPLETION_DEPTH = 716;
-  private static final int VERSION = 728;
-  private static final int MR_MODE = 732;
-  private static final int KEY_SIZE = 736;
-  private static final int LONGEST = 744;
-  private static final int OPERATIONS = 752;
-  private static final int FOUND = 756;
-  private static final int ADDRESS_LENGTH = 760;
-  private static final int ADDRESS = 768;
-  private static final int DOMAIN_FOUND = 1088;
-  private static final int BYTES = 1152;
-
-  /** Bits of what was found. */
-  static final int WAITS = 1;
-
-  private static final int MATCH_EVENTS = 8;
-  private static final int KEYS_OF_THEIR_OWN = 16;
-
-  /** Bit of mr_mode, fi_mr(3). */
-  private static final int FI_MR_PROV_KEY = 1 << 6;
+  private static final int GPU_MEMORY = 720;
+  private static final int BYTES = 728;
 
   /** In the order of libfabric's enum fi_threading. */
   private static final List<String> THREADING_MODELS =
@@ -51,15 +32,16 @@ final class CxiOpening {
   /**
    * Fills in what the environment says.
    *
+   * @param gpuIndex the GPU that the engine works for
    * @param source where peers on this machine's network reach the process, for providers over IP
    * @throws ConfigurationException if a value is too long
    */
-  CxiOpening(Map<String, String> environment, InetAddress source) {
+  CxiOpening(Map<String, String> environment, int gpuIndex, InetAddress source) {
     provider = CxiSettings.PROVIDER.in(environment);
     threading = CxiSettings.THREADING.in(environment);
     put(LIBRARY, PROVIDER, "UCCL_LIBFABRIC_SO", CxiSettings.LIBFABRIC.in(environment));
     put(PROVIDER, DOMAIN, "UCCL_CXI_PROVIDER", provider);
-    put(DOMAIN, SOURCE, "UCCL_CXI_DOMAIN", domain(environment));
+    put(DOMAIN, SOURCE, "UCCL_CXI_DOMAIN", domain(environment, gpuIndex));
     if (!isCxi()) {
       put(SOURCE, THREADING, "UCCL_SOCKET_IFNAME", source.getHostAddress());
     }
@@ -67,6 +49,7 @@ final class CxiOpening {
     bytes.putInt(TRANSMIT_DEPTH, CxiSettings.TX_QUEUE_SIZE.in(environment));
     bytes.putInt(RECEIVE_DEPTH, CxiSettings.RX_QUEUE_SIZE.in(environment));
     bytes.putInt(COMPLETION_DEPTH, CxiSettings.CQ_SIZE.in(environment));
+    bytes.putInt(GPU_MEMORY, CudaMemory.isPossible() ? 1 : 0);
   }
 
   private void put(int offset, int end, String variable, String value) {
@@ -78,15 +61,11 @@ final class CxiOpening {
   }
 
   /** Other providers have no names that could be guessed: any domain will do. */
-  private String domain(Map<String, String> environment) {
+  private String domain(Map<String, String> environment, int gpuIndex) {
     String domain = CxiSettings.DOMAIN.in(environment);
     return domain.isEmpty() && isCxi()
-        ? "cxi" + CxiSettings.DEVICE_INDEX.in(environment).orElse(0)
+        ? "cxi" + CxiSettings.DEVICE_INDEX.in(environment).orElse(gpuIndex % CxiSettings.NICS)
         : domain;
-  }
-
-  private boolean isCxi() {
-    return provider.equals("cxi");
   }
 
   /** Names the library for {@code dlopen}. */
@@ -106,58 +85,8 @@ final class CxiOpening {
     return provider;
   }
 
-  /** Whether only one thread at a time may be in libfabric. */
-  boolean isSerial() {
-    return !threading.equals("safe");
-  }
-
-  String threading() {
-    return threading;
-  }
-
-  String wantedDomain() {
-    return bytes.getText(DOMAIN, SOURCE - DOMAIN);
-  }
-
-  // -- what was found
-
-  int majorVersion() {
-    return bytes.getInt(VERSION) >>> 16;
-  }
-
-  int minorVersion() {
-    return bytes.getInt(VERSION) & 0xFFFF;
-  }
-
-  long longestOperation() {
-    return bytes.getLong(LONGEST);
-  }
-
-  /** How many operations can be outstanding. */
-  int operations() {
-    return bytes.getInt(OPERATIONS);
-  }
-
-  boolean found(int bit) {
-    return (bytes.getInt(FOUND) & bit) != 0;
-  }
-
-  /** Whether the provider chooses the keys of registrations. */
-  boolean choosesKeys() {
-    return (bytes.getInt(MR_MODE) & FI_MR_PROV_KEY) != 0;
-  }
-
-  /** Bytes of a key. */
-  int keySize() {
-    return (int) Math.min(Long.BYTES, Math.max(1, bytes.getLong(KEY_SIZE)));
-  }
-
-  /**
-   * Whether nothing of a peer reaches a registration once it is closed: cxi counts what is under
-   * way then, and its keys are not shared. Other providers promise nothing of the kind.
-   */
-  boolean revokes() {
-    return found(MATCH_EVENTS) && (!choosesKeys() || found(KEYS_OF_THEIR_OWN));
+  boolean isCxi() {
+    return provider.equals("cxi");
   }
 
   /**
@@ -169,12 +98,17 @@ final class CxiOpening {
     return isCxi() || provider.equals("sockets");
   }
 
-  /** The endpoint's address, as fi_getname(3) gives it. */
-  byte[] endpointAddress() {
-    return bytes.getBytes(ADDRESS, bytes.getInt(ADDRESS_LENGTH));
+  /** Whether only one thread at a time may be in libfabric. */
+  boolean isSerial() {
+    return !threading.equals("safe");
   }
 
-  String domainFound() {
-    return bytes.getText(DOMAIN_FOUND, BYTES - DOMAIN_FOUND);
+  String threading() {
+    return threading;
+  }
+
+  /** Empty: any. */
+  String domain() {
+    return bytes.getText(DOMAIN, SOURCE - DOMAIN);
   }
 }

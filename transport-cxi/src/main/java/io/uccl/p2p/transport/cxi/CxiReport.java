@@ -20,25 +20,9 @@ import io.uccl.p2p.spi.nativelib.Errno;
  */
 final class CxiReport {
 
-  static final int EPERM = Errno.EPERM;
-  static final int EBUSY = Errno.EBUSY;
-  static final int EACCES = Errno.EACCES;
-  static final int ENOENT = 2;
-  static final int EIO = 5;
-  static final int ERANGE = 34;
-  static final int ENODATA = 61;
-  static final int ECONNABORTED = 103;
-  static final int ECONNRESET = 104;
-  static final int ENOTCONN = 107;
-  static final int ESHUTDOWN = 108;
-  static final int ETIMEDOUT = Errno.ETIMEDOUT;
-  static final int ECONNREFUSED = 111;
-  static final int EHOSTDOWN = 112;
-  static final int EHOSTUNREACH = 113;
-  static final int ENETUNREACH = 101;
-  static final int ECANCELED = Errno.ECANCELED;
-  static final int EKEYREJECTED = 129;
-  static final int FI_EOPBADSTATE = 258;
+  /** Of libfabric, not of the kernel. */
+  private static final int FI_EOPBADSTATE = 258;
+
   static final int FI_ENOKEY = 266;
 
   private final OffHeap bytes = new OffHeap(256);
@@ -80,7 +64,7 @@ final class CxiReport {
           "the network does not reach the peer any more",
           detail("See whether its process lives, and that both are in one VNI; then connect anew"));
     }
-    if (error() == ECANCELED) {
+    if (error() == Errno.ECANCELED) {
       return new PeerLostException(
           "the network's own connection broke: the peer refused an operation, or is gone",
           detail("Connect anew, with new descriptors"));
@@ -98,7 +82,7 @@ final class CxiReport {
   /** What it means for the operation that it could not be posted. */
   P2pException ofPost() {
     // No peer has seen it, so none has refused it.
-    return error() == EIO
+    return error() == Errno.EIO
         ? failure("the network does not take the operation", "See the provider's text")
         : ofOperation();
   }
@@ -110,20 +94,20 @@ final class CxiReport {
 
   /** True if the error is about the way to the peer, not about one operation alone. */
   boolean breaksConnection() {
-    return isUnreachable() || error() == ECANCELED;
+    return isUnreachable() || error() == Errno.ECANCELED;
   }
 
   private boolean isUnreachable() {
     return switch (error()) {
-      case ECONNABORTED,
-          ECONNRESET,
-          ENOTCONN,
-          ESHUTDOWN,
-          ETIMEDOUT,
-          ECONNREFUSED,
-          EHOSTDOWN,
-          EHOSTUNREACH,
-          ENETUNREACH ->
+      case Errno.ECONNABORTED,
+          Errno.ECONNRESET,
+          Errno.ENOTCONN,
+          Errno.ESHUTDOWN,
+          Errno.ETIMEDOUT,
+          Errno.ECONNREFUSED,
+          Errno.EHOSTDOWN,
+          Errno.EHOSTUNREACH,
+          Errno.ENETUNREACH ->
           true;
       default -> false;
     };
@@ -132,7 +116,8 @@ final class CxiReport {
   /** Key, range or access; cxi tells all of them as EIO. */
   private boolean isRefusal() {
     return switch (error()) {
-      case EPERM, EACCES, EIO, ERANGE, EKEYREJECTED, FI_ENOKEY -> true;
+      case Errno.EPERM, Errno.EACCES, Errno.EIO, Errno.ERANGE, Errno.EKEYREJECTED, FI_ENOKEY ->
+          true;
       default -> false;
     };
   }

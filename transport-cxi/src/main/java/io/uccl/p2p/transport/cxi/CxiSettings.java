@@ -14,6 +14,9 @@ import java.util.regex.Pattern;
  */
 final class CxiSettings {
 
+  /** As many as the nodes have that the C++ engine was made for. */
+  static final int NICS = 4;
+
   /** Empty when unset. A path or a name for {@code dlopen}: whether it is there, the probe says. */
   static final Setting<String> LIBFABRIC =
       Setting.text("UCCL_LIBFABRIC_SO", "path of libfabric", "libfabric.so.1, then libfabric.so");
@@ -22,7 +25,7 @@ final class CxiSettings {
   static final Setting<String> DOMAIN =
       Setting.text("UCCL_CXI_DOMAIN", "fabric domain", "cxi<N>, N being UCCL_CXI_DEVICE_INDEX");
 
-  /** Empty when unset: the GPU decides. */
+  /** Empty when unset: the GPU decides, as if nodes had {@value #NICS} NICs. */
   static final Setting<OptionalInt> DEVICE_INDEX =
       new Setting<>(
           "UCCL_CXI_DEVICE_INDEX",

@@ -25,9 +25,9 @@ final class CxiShim implements NativeLibrary.Binding {
 
   private static native int abiVersion0();
 
-  static native long domains(long opening, long names, long count, long report);
+  static native long domains(long opening, long found, long names, long count, long report);
 
-  static native long open(long opening, long report);
+  static native long open(long opening, long found, long report);
 
   static native long close(long endpoint, long report);
 
@@ -40,6 +40,7 @@ final class CxiShim implements NativeLibrary.Binding {
       long key,
       int kind,
       int device,
+      int dmabuf,
       long chosen,
       long report);
 

@@ -2,6 +2,7 @@ package io.uccl.p2p.transport.cxi;
 
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.HandshakeException;
+import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.TransportException;
@@ -22,8 +23,10 @@ import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Queue;
+import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -59,7 +62,7 @@ final class CxiTransport implements Transport {
   private final List<@Nullable CxiChannel> channels = new ArrayList<>();
 
   private final ArrayDeque<Integer> freeIndexes = new ArrayDeque<>();
-  private final List<CxiMemory> memories = new ArrayList<>();
+  private final Set<CxiMemory> memories = new LinkedHashSet<>();
   private final ArrayDeque<CxiChannel> ready = new ArrayDeque<>();
 
   /** Operations that libfabric does not have any more, or never had. */
@@ -79,14 +82,14 @@ final class CxiTransport implements Transport {
   CxiTransport(CxiEndpoints endpoints) {
     this.endpoints = endpoints;
     this.endpoint = endpoints.open();
-    CxiOpening opening = endpoint.opening();
+    CxiFound found = endpoint.found();
     this.capabilities =
         new TransportCapabilities(
-            opening.refusesAlone() ? Refusal.PER_OPERATION : Refusal.BREAKS_CONNECTION,
+            endpoints.refuseAlone() ? Refusal.PER_OPERATION : Refusal.BREAKS_CONNECTION,
             TransportCapabilities.TargetChecks.NIC_KEY,
             TransportCapabilities.Expiry.STAYS_IN_USE,
-            opening.revokes(),
-            Math.min(LONGEST_OPERATION, opening.longestOperation()));
+            found.revokes(),
+            Math.min(LONGEST_OPERATION, found.longestOperation()));
     long fd = CxiShim.openWakeup();
     if (fd < 0) {
       endpoint.shutDown();
@@ -103,6 +106,12 @@ final class CxiTransport implements Transport {
   }
 
   // -- memory
+
+  /** Whether the provider does, and why not, its endpoint says at the registration. */
+  @Override
+  public boolean takes(MemoryKind kind) {
+    return true;
+  }
 
   @Override
   public RegisteredMemory register(RegionName name, MemorySpan memory) {
@@ -179,7 +188,7 @@ final class CxiTransport implements Transport {
 
     @Override
     public byte[] parameters() {
-      return endpoint.opening().endpointAddress();
+      return endpoint.found().endpointAddress();
     }
 
     @Override
@@ -407,7 +416,7 @@ final class CxiTransport implements Transport {
   @Override
   public void block(long nanos) {
     if (ready.isEmpty() && ended.isEmpty() && failing == null) {
-      boolean waits = endpoint.hasFailed() || endpoint.opening().found(CxiOpening.WAITS);
+      boolean waits = endpoint.hasFailed() || endpoint.found().waits();
       endpoint.await(wakeup, waits ? nanos : Math.min(nanos, ASK_AGAIN_NANOS));
     }
   }

@@ -86,61 +86,52 @@ public final class CxiTransportProvider implements TransportProvider {
 
   @Override
   public Availability probe(Map<String, String> environment) {
-    String missing = missingDevice(environment);
-    if (missing != null) {
-      return Availability.unavailable(missing, OTHER_TRANSPORT);
-    }
-    for (Availability needed :
-        List.of(NativeMemory.availability(), CxiShim.LIBRARY.availability())) {
-      if (!needed.available()) {
-        return needed;
-      }
-    }
     try {
-      CxiOpening opening = new CxiOpening(environment, InetAddress.getLoopbackAddress());
-      CxiReport report = new CxiReport();
-      List<String> domains = CxiDomains.find(opening, report);
-      if (domains.isEmpty()) {
-        return Availability.unavailable(nothing(opening, report), remedy(opening, report));
-      }
+      CxiOpening opening = opening(environment, 0, InetAddress.getLoopbackAddress());
+      CxiDomains domains = CxiDomains.find(opening);
       return Availability.available(
           "libfabric "
-              + opening.majorVersion()
-              + "."
-              + opening.minorVersion()
+              + domains.version()
               + ", provider "
               + opening.provider()
               + ", domain "
-              + String.join(", ", domains),
-          opening.majorVersion() < 2 ? OLD : "");
+              + String.join(", ", domains.names())
+              + (domains.takesGpuMemory() ? ", GPU memory too" : ""),
+          domains.isOld() ? OLD : "");
     } catch (P2pException e) {
       return Availability.unavailable(e.summary(), e.detail().remedy());
     }
   }
 
-  private static String nothing(CxiOpening opening, CxiReport report) {
-    return "libfabric has nothing of provider " + opening.provider() + ": " + report.text();
-  }
-
-  private static String remedy(CxiOpening opening, CxiReport report) {
-    return CxiRemedies.ofOpening(opening, report);
-  }
-
   @Override
   public Transport open(TransportContext context) {
-    Availability availability = probe(context.environment());
-    if (!availability.available()) {
-      throw new TransportUnavailableException(
-          availability.detail(), FailureDetail.remedy(availability.remedy()).withTransport(name()));
-    }
-    CxiOpening opening = new CxiOpening(context.environment(), context.bindAddress());
-    CxiReport report = new CxiReport();
-    // The address may make a difference.
-    if (CxiDomains.find(opening, report).isEmpty()) {
-      throw new TransportUnavailableException(
-          nothing(opening, report), report.detail(remedy(opening, report)));
-    }
+    CxiOpening opening = opening(context.environment(), context.gpuIndex(), context.bindAddress());
+    CxiDomains.find(opening);
     return new CxiTransport(new CxiEndpoints(opening));
+  }
+
+  /**
+   * What to ask libfabric for.
+   *
+   * @throws TransportUnavailableException if it need not be asked, or cannot
+   */
+  private CxiOpening opening(Map<String, String> environment, int gpuIndex, InetAddress source) {
+    String missing = missingDevice(environment);
+    if (missing != null) {
+      throw unavailable(missing, OTHER_TRANSPORT);
+    }
+    for (Availability needed :
+        List.of(NativeMemory.availability(), CxiShim.LIBRARY.availability())) {
+      if (!needed.available()) {
+        throw unavailable(needed.detail(), needed.remedy());
+      }
+    }
+    return new CxiOpening(environment, gpuIndex, source);
+  }
+
+  private TransportUnavailableException unavailable(String why, String remedy) {
+    return new TransportUnavailableException(
+        why, FailureDetail.remedy(remedy).withTransport(name()));
   }
 
   /** Why there is nothing to ask libfabric for, or null. */

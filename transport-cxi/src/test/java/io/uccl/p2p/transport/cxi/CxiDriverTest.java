@@ -1,20 +1,16 @@
 package io.uccl.p2p.transport.cxi;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Runs the C driver of the shim's core on real libfabric, plain and under the sanitizers. */
 class CxiDriverTest {
-
-  private static final String FOLDER = System.getProperty("p2p.simcxi", "");
 
   @ParameterizedTest
   @CsvSource({
@@ -32,25 +28,18 @@ class CxiDriverTest {
   void theCoreHolds(String name, String version, String provider, String simulated)
       throws Exception {
     Path driver = Path.of(System.getProperty("p2p.native.build"), name);
-    needs("natives", Files.isExecutable(driver), driver + " was not built");
-    needs("simcxi", !FOLDER.isEmpty(), "p2p.simcxi names no folder; ./p2p test makes one");
-    String library =
-        version.equals("1.17") ? "libfabric.so.1" : FOLDER + "/libfabric/lib/libfabric.so.1";
+    Needs.that("natives", Files.isExecutable(driver), driver + " was not built");
+    String folder = Needs.simulatedCxi();
+    String library = version.equals("1.17") ? Needs.oldLibfabric() : Needs.libfabric();
     ProcessBuilder builder =
         new ProcessBuilder(driver.toString(), library, provider).redirectErrorStream(true);
     // The counts of this JVM are not the driver's.
     builder.environment().remove("FI_CXI_SIM_COUNTS");
-    builder.environment().put("FI_PROVIDER_PATH", FOLDER + "/" + simulated);
+    builder.environment().put("FI_PROVIDER_PATH", folder + "/" + simulated);
     Process run = builder.start();
     String output = new String(run.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertThat(run.waitFor(60, TimeUnit.SECONDS)).as(output).isTrue();
     assertThat(output).matches("\\Q" + provider + "\\E: [1-9][0-9]* checks, 0 failed\n");
     assertThat(run.exitValue()).isZero();
-  }
-
-  private static void needs(String what, boolean there, String reason) {
-    String required = System.getProperty("p2p.require", "");
-    assertThat(there || !Arrays.asList(required.split(",", -1)).contains(what)).as(reason).isTrue();
-    assumeTrue(there, reason);
   }
 }

@@ -2,7 +2,6 @@ package io.uccl.p2p.transport.cxi;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.TransportUnavailableException;
@@ -16,7 +15,6 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -70,7 +68,7 @@ class CxiTransportProviderTest {
   @ParameterizedTest
   @ValueSource(strings = {"a device", "a named provider", "devices that cannot be read"})
   void aLibraryThatIsNotThereIsNamedWith(String reasonToAsk) throws IOException {
-    requireNatives();
+    Needs.natives();
     Path devices = folder;
     Map<String, String> environment =
         new HashMap<>(Map.of("UCCL_LIBFABRIC_SO", "/nowhere/libfabric.so.9"));
@@ -88,12 +86,13 @@ class CxiTransportProviderTest {
 
   @Test
   void anOldLibfabricWorksAndIsRegretted() {
-    requireNatives();
+    Needs.natives();
     Availability availability =
         new CxiTransportProvider()
             .probe(
-                Map.of("UCCL_CXI_PROVIDER", "tcp;ofi_rxm", "UCCL_LIBFABRIC_SO", "libfabric.so.1"));
-    assumeTrue(availability.detail().startsWith("libfabric 1."), "no old libfabric is here");
+                Map.of(
+                    "UCCL_CXI_PROVIDER", "tcp;ofi_rxm", "UCCL_LIBFABRIC_SO", Needs.oldLibfabric()));
+    assertThat(availability.detail()).startsWith("libfabric 1.");
     assertThat(availability.available()).isTrue();
     assertThat(availability.remedy()).contains("install libfabric 2.0 or later");
   }
@@ -101,7 +100,8 @@ class CxiTransportProviderTest {
   @Test
   void openIsRefusedWithTheReasonOfTheProbe() {
     CxiTransportProvider provider = new CxiTransportProvider(folder);
-    TransportContext context = new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), 32);
+    TransportContext context =
+        new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), 32, 0);
     Availability availability = provider.probe(Map.of());
     assertThatThrownBy(() -> provider.open(context))
         .isInstanceOfSatisfying(
@@ -177,14 +177,6 @@ class CxiTransportProviderTest {
         .isInstanceOf(ConfigurationException.class)
         .hasMessageContaining(
             name + "='" + value + "' cannot be used: " + expected + " is expected");
-  }
-
-  private static void requireNatives() {
-    Availability there = CxiShim.LIBRARY.availability();
-    boolean required =
-        Arrays.asList(System.getProperty("p2p.require", "").split(",", -1)).contains("natives");
-    assertThat(there.available() || !required).as(there.detail()).isTrue();
-    assumeTrue(there.available(), there.detail());
   }
 
   private static Setting<?> setting(String name) {

@@ -56,7 +56,7 @@ final class Driven implements AutoCloseable {
 
   Driven(Map<String, String> environment) {
     TransportContext context =
-        new TransportContext(environment, InetAddress.getLoopbackAddress(), 32);
+        new TransportContext(environment, InetAddress.getLoopbackAddress(), 32, 0);
     here = new CxiTransportProvider().open(context);
     there = new CxiTransportProvider().open(context);
     local = register(here, 1);

@@ -45,7 +45,9 @@ final class SimulatedCounts {
     CLOSES_WAITED,
     CLOSES_CUT,
     REMOTE_WRITES,
-    REMOTE_READS
+    REMOTE_READS,
+    GPU_REGISTRATIONS,
+    DMABUF_REGISTRATIONS
   }
 
   /** In the order of {@code SIM_FAULT_NAMES}. */

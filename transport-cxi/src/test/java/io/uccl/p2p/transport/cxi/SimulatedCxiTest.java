@@ -113,7 +113,7 @@ class SimulatedCxiTest {
   /** Runs a driver of the simulated provider's folder; the first two names are files in it. */
   private Run run(List<String> command, Map<String, String> environment)
       throws IOException, InterruptedException {
-    Path simulated = simulated();
+    Path simulated = Path.of(Needs.simulatedCxi());
     Path log = folder.resolve("output");
     ProcessBuilder builder = new ProcessBuilder(new ArrayList<>(command));
     builder.command().set(0, simulated.resolve(command.get(0)).toString());
@@ -129,19 +129,5 @@ class SimulatedCxiTest {
     String output = Files.readString(log, StandardCharsets.UTF_8);
     assertThat(ended).as("ends within %d s: %s", SECONDS, output).isTrue();
     return new Run(process.exitValue(), output);
-  }
-
-  /** The folder that build.sh printed; without it the test is aborted, or fails where required. */
-  private static Path simulated() {
-    String folder = System.getProperty("p2p.simcxi", "");
-    boolean required =
-        Arrays.asList(System.getProperty("p2p.require", "").split(",", -1)).contains("simcxi");
-    if (required) {
-      assertThat(folder).as("-Dp2p.require=simcxi asks for -Dp2p.simcxi=FOLDER").isNotEmpty();
-    }
-    assumeTrue(
-        !folder.isEmpty(),
-        "no simulated cxi provider: -Dp2p.simcxi=$(transport-cxi/src/test/native/build.sh)");
-    return Path.of(folder);
   }
 }

@@ -85,7 +85,7 @@ class VerbsTransportProviderTest {
   void openIsRefusedWithTheReasonOfTheProbe() {
     VerbsTransportProvider provider = new VerbsTransportProvider(folder);
     TransportContext context =
-        new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), 256);
+        new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), 256, 0);
     Availability availability = provider.probe(Map.of());
     assertThatThrownBy(() -> provider.open(context))
         .isInstanceOfSatisfying(

@@ -47,7 +47,8 @@ final class Side implements AutoCloseable {
 
   Side(int completionCapacity, int window) {
     transport =
-        TcpTransport.open(new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), window));
+        TcpTransport.open(
+            new TransportContext(Map.of(), InetAddress.getLoopbackAddress(), window, 0));
     completions = new CompletionBuffer(completionCapacity);
   }
 
