@@ -44,6 +44,7 @@ final class CxiChild {
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.add("--enable-native-access=ALL-UNNAMED");
     command.addAll(options);
     command.addAll(List.of("-ea", "-Dp2p.simcxi=" + System.getProperty("p2p.simcxi"), "-cp"));
     command.add(System.getProperty("java.class.path"));

@@ -86,7 +86,7 @@ final class LateBytesProbe implements AutoCloseable {
 
   private static boolean revokesOnClose() {
     TransportContext context =
-        new TransportContext(CxiChild.ENGINE, InetAddress.getLoopbackAddress(), 32);
+        new TransportContext(CxiChild.ENGINE, InetAddress.getLoopbackAddress(), 32, 0);
     Transport transport = new CxiTransportProvider().open(context);
     boolean revokes = transport.capabilities().revokesOnClose();
     transport.close();

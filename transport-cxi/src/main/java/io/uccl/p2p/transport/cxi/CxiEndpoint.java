@@ -224,6 +224,8 @@ final class CxiEndpoint {
       return CxiShim.addPeer(handle, bytes.address(), address.length, report.address());
     } finally {
       unlock();
+      // What the shim reads by its address must not be collected before.
+      java.lang.ref.Reference.reachabilityFence(bytes);
     }
   }
 
