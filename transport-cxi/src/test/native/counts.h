@@ -65,7 +65,8 @@
   X(LOST_COMPLETION) /* 2 an operation is carried out and never reported */                        \
   X(EAGAIN)          /* 3 a post answers -FI_EAGAIN */                                             \
   X(GONE)            /* 4 the device is lost: the endpoint is dead from this post on */            \
-  X(REGISTRATION)    /* 5 fi_mr_reg and its kin answer -FI_ENOMEM */
+  X(REGISTRATION)    /* 5 fi_mr_reg and its kin answer -FI_ENOMEM */                               \
+  X(REGION_CLOSE)    /* 6 the close of a region answers -FI_EBUSY, and it stays */
 
 #define SIM_ENUM(name) SIM_##name,
 enum sim_counter { SIM_COUNTER_NAMES(SIM_ENUM) SIM_COUNTERS };

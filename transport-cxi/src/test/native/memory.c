@@ -333,6 +333,9 @@ static void wait_for_writes_locked(struct sim_mr *mr) {
 static int mr_close(struct fid *fid) {
   struct sim_mr *mr = sim_container(fid, struct sim_mr, fid.fid);
   struct sim_domain *domain = mr->domain;
+  if (sim_fault_strikes(SIM_FAULT_REGION_CLOSE)) {
+    return -FI_EBUSY;
+  }
   pthread_mutex_lock(&domain->lock);
   struct sim_endpoint *endpoint = mr->endpoint;
   if (mr->enabled && mr->open != NULL && mr->match_events) {

@@ -170,9 +170,10 @@ int64_t p2p_cxi_register(int64_t endpoint, int64_t index, int64_t address, int64
                          int32_t dmabuf, int64_t *chosen, struct p2p_cxi_report *report);
 
 /*
- * Closes a registration; its place is free then. While operations of this process use it: -EBUSY,
- * and nothing is done, unless "in_use_too"; then the endpoint must be closed next, and neither be
- * polled nor posted to. -ENOENT: there is none.
+ * Closes a registration; its place is free then. While operations of this process use it:
+ * -EINPROGRESS, and nothing is done, unless "in_use_too"; then the endpoint must be closed next, and
+ * neither be polled nor posted to. -ENOENT: there is none. Any other failure is libfabric's, which
+ * keeps it: the call may be repeated.
  */
 int64_t p2p_cxi_close_memory(int64_t endpoint, int64_t index, bool in_use_too,
                              struct p2p_cxi_report *report);

@@ -146,7 +146,7 @@ int64_t p2p_cxi_close_memory(int64_t handle, int64_t index, bool in_use_too,
                               report);
     }
     if (!in_use_too && atomic_load(&memory->users) > 0) {
-        return p2p_cxi_failed("p2p_cxi_close_memory", EBUSY, "operations use it", report);
+        return p2p_cxi_failed("p2p_cxi_close_memory", EINPROGRESS, "operations use it", report);
     }
     int result = fi_close(&memory->mr->fid);
     if (result != 0) {

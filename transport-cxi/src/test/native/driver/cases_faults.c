@@ -133,6 +133,16 @@ static void at_run_time(void) {
   close_pair(&pair);
 }
 
+static void region_close(void) {
+  struct pair pair;
+  open_pair(&pair, (struct settings){0}, (struct settings){0});
+  expect(fi_close(&pair.region->fid), -FI_EBUSY);
+  expect(write_outcome(&pair, 8, 0, fi_mr_key(pair.region)), 0);
+  expect(fi_close(&pair.region->fid), 0);
+  pair.region = NULL;
+  close_pair(&pair);
+}
+
 const struct test_case fault_cases[] = {
     {"one post fails", post_error_once, {"FI_CXI_SIM_FAULT_POST_ERROR", "at:3", NULL}},
     {"every second operation fails", cq_error_every, {"FI_CXI_SIM_FAULT_CQ_ERROR", "every:2", NULL}},
@@ -141,6 +151,7 @@ const struct test_case fault_cases[] = {
     {"the device is gone, and a fresh endpoint works",
      device_gone,
      {"FI_CXI_SIM_FAULT_GONE", "at:3", NULL}},
+    {"a region cannot be closed", region_close, {"FI_CXI_SIM_FAULT_REGION_CLOSE", "at:1", NULL}},
     {"a registration fails", registration, {"FI_CXI_SIM_FAULT_REGISTRATION", "at:1", NULL}},
     {"a fault is set at run time through the file of counts", at_run_time, {NULL}},
     {NULL, NULL, {NULL}},

@@ -68,6 +68,8 @@ public interface MemoryRegion extends AutoCloseable {
    *     the region stays open. Transfers that have ended use it while their {@link
    *     Transfer#buffer()} is {@link BufferState#IN_USE}, unless the engine allocated the memory:
    *     then the close succeeds, and the memory is given back when the last of them is free
+   * @throws TransportException if the network keeps the registration: nothing can be done with the
+   *     region any more, but peers may still reach the memory. Close it again, or the engine
    */
   @Override
   void close();

@@ -26,6 +26,10 @@ public interface RegisteredMemory {
    * as {@link TransportCapabilities#revokesOnClose()} says. No operation of this process uses it
    * any more, except those that the engine has declared failed and that were not reported yet;
    * these are still reported. Threads: as {@link Transport}. Idempotent.
+   *
+   * @throws io.uccl.p2p.TransportException if the network keeps the registration. Whoever closes
+   *     the region gets it, and the call is repeated with the next close of the region or the
+   *     engine
    */
   void close();
 

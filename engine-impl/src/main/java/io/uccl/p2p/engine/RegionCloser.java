@@ -63,19 +63,26 @@ final class RegionCloser {
    * Closes a region. Any thread; whoever comes second waits for the first.
    *
    * @throws RegionInUseException if operations use it; it stays open
+   * @throws io.uccl.p2p.TransportException if the transport keeps it; the next close tries again
    */
   void close(DefaultMemoryRegion region) {
     long start = System.nanoTime();
     region.lockForClosing();
     try {
       if (region.isClosed()) {
-        // Closed with its engine, perhaps, while the network still has the caller's memory.
-        loop.call(() -> refuseIfUsed(region));
+        // With its engine, perhaps, while the network still has the caller's memory; or the
+        // transport has kept it.
+        loop.call(() -> deregister(region));
         return;
       }
       Revocation revocation = loop.call(() -> revoke(region));
       loop.awaitUninterrupted(revocation, true, start + DRAIN_NANOS);
-      CompletableFuture<Void> released = loop.call(() -> deregister(region, revocation));
+      CompletableFuture<Void> released =
+          loop.call(
+              () -> {
+                revocations.remove(revocation);
+                return deregister(region);
+              });
       if (!Reaper.await(released, start + Reaper.PATIENCE_NANOS)) {
         LOG.warn("{} is closed, but the transport has not released its memory yet", region);
       }
@@ -129,10 +136,9 @@ final class RegionCloser {
     revocations.forEach(revocation -> revocation.drained(connection));
   }
 
-  private CompletableFuture<Void> deregister(DefaultMemoryRegion region, Revocation revocation) {
-    revocations.remove(revocation);
+  private CompletableFuture<Void> deregister(DefaultMemoryRegion region) {
     if (!regions.contains(region)) {
-      // The engine was closed in the meantime.
+      // The engine was closed in the meantime, or the region was before.
       refuseIfUsed(region);
       return NOTHING;
     }

@@ -62,6 +62,7 @@ class CxiEngineFaultsTest {
   private static final String EAGAIN = "EAGAIN";
   private static final String GONE = "GONE";
   private static final String REGISTRATION = "REGISTRATION";
+  private static final String REGION_CLOSE = "REGION_CLOSE";
 
   private SimulatedCxi simulated;
   private Map<String, Long> before;
@@ -313,6 +314,33 @@ class CxiEngineFaultsTest {
     local.close();
     local = here.allocate(LENGTH);
     works(connection);
+  }
+
+  @Test
+  void aRegionThatTheNetworkKeepsIsNotSaidToBeClosedAndTheNextCloseTriesAgain() throws Exception {
+    FifoDescriptor kept = local.advertise();
+    Connection back = there.connect(here.metadata(), WAIT);
+    simulated.fault(REGION_CLOSE, Mode.AFTER, 0);
+    for (int i = 0; i < 2; i++) {
+      assertThatThrownBy(local::close)
+          .isInstanceOf(TransportException.class)
+          .hasMessageContaining("peers may still reach the memory")
+          .hasMessageContaining("fi_close of the registration");
+    }
+    assertThatThrownBy(local::advertise).isInstanceOf(ResourceClosedException.class);
+    simulated.fault(REGION_CLOSE, Mode.OFF, 0);
+    local.close();
+    assertThatThrownBy(() -> back.write(remote, 0, kept).await())
+        .isInstanceOf(RemoteAccessException.class);
+    local = here.register(ByteBuffer.allocateDirect(LENGTH));
+    works(connection);
+  }
+
+  @Test
+  void anEngineClosesWhileTheNetworkKeepsItsRegions() throws Exception {
+    simulated.fault(REGION_CLOSE, Mode.AT, 1);
+    here.close();
+    assertThat(simulated.struck(REGION_CLOSE)).isPositive();
   }
 
   @Test

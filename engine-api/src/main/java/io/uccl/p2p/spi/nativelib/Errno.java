@@ -86,6 +86,9 @@ public final class Errno {
   /** No route to host. */
   public static final int EHOSTUNREACH = 113;
 
+  /** Operation now in progress. */
+  public static final int EINPROGRESS = 115;
+
   /** Operation canceled. */
   public static final int ECANCELED = 125;
 

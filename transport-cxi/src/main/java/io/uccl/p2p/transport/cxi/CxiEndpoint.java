@@ -191,7 +191,8 @@ final class CxiEndpoint {
   /**
    * Closes the registration at a place. One of an endpoint that has failed is closed with it.
    *
-   * @return false if libfabric keeps it, or operations of this process use it
+   * @return false if operations of this process use it
+   * @throws TransportException if libfabric keeps it
    */
   boolean close(int place) {
     lock();
@@ -201,8 +202,14 @@ final class CxiEndpoint {
         if (failed || !registrations.get(place)) {
           return true;
         }
-        if (CxiShim.closeMemory(handle, place, false, closing.address()) < 0) {
+        long result = CxiShim.closeMemory(handle, place, false, closing.address());
+        if (result == -Errno.EINPROGRESS) {
           return false;
+        }
+        if (result < 0) {
+          throw closing.failure(
+              "libfabric keeps the registration, so peers may still reach the memory",
+              "Leave the memory as it is, and close the region again, or the engine");
         }
         registrations.clear(place);
         return true;
@@ -344,7 +351,8 @@ final class CxiEndpoint {
       for (int place = registrations.nextSetBit(0);
           place >= 0;
           place = registrations.nextSetBit(place + 1)) {
-        if (CxiShim.closeMemory(handle, place, inUseToo, closing.address()) != -Errno.EBUSY) {
+        long result = CxiShim.closeMemory(handle, place, inUseToo, closing.address());
+        if (result != -Errno.EINPROGRESS && result != -Errno.EBUSY) {
           registrations.clear(place);
         }
       }

@@ -97,18 +97,31 @@ final class CxiMemory implements RegisteredMemory {
   @Override
   public void release() {
     CxiEndpoint endpoint = registration.endpoint();
-    if (!endpoint.hasFailed() && endpoint.close(place)) {
-      transport.free(place);
-      return;
+    if (endpoint.hasFailed() || !isClosedBy(endpoint)) {
+      // What nobody will report any more ends with the endpoint.
+      endpoint.shutDown();
     }
-    if (!endpoint.hasFailed() && !transport.isClosed()) {
+    transport.free(place);
+  }
+
+  /** False if only the end of the endpoint will. */
+  private boolean isClosedBy(CxiEndpoint endpoint) {
+    try {
+      if (endpoint.close(place)) {
+        return true;
+      }
+    } catch (TransportException e) {
+      if (!transport.isClosed()) {
+        throw e;
+      }
+      return false;
+    }
+    if (!transport.isClosed()) {
       throw new TransportException(
-          "libfabric does not close the registration of " + this,
+          "operations still use the registration of " + this,
           FailureDetail.remedy("Close the engine").withTransport("cxi"));
     }
-    // What nobody will report any more ends with the endpoint.
-    endpoint.shutDown();
-    transport.free(place);
+    return false;
   }
 
   @Override

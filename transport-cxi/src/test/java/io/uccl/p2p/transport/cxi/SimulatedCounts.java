@@ -57,7 +57,8 @@ final class SimulatedCounts {
     LOST_COMPLETION,
     EAGAIN,
     GONE,
-    REGISTRATION
+    REGISTRATION,
+    REGION_CLOSE
   }
 
   /** When a fault strikes, in the order of {@code enum sim_fault_mode}. */
