@@ -46,13 +46,16 @@ static void start(struct server *server, struct side *side) {
   expect(pthread_create(&server->thread, NULL, serve, server), 0);
 }
 
-/* A last write wakes it. */
+/* Writes wake it: as many as it takes, because it may have handled one before it waits. */
 static void stop(struct server *server, struct pair *pair) {
   struct fi_cq_msg_entry entry;
   server->stop = true;
-  write_to(pair, source, 8, 0, fi_mr_key(pair->region), source);
-  for (bool written = false; !written || !server->stopped;) {
-    written = fi_cq_read(pair->initiator.cq, &entry, 1) == 1 || written;
+  for (bool under_way = false; under_way || !server->stopped;) {
+    if (!under_way) {
+      write_to(pair, source, 8, 0, fi_mr_key(pair->region), source);
+      under_way = true;
+    }
+    under_way = fi_cq_read(pair->initiator.cq, &entry, 1) != 1;
     if (server->stopped) {
       expect(fi_cq_read(pair->target.cq, NULL, 0), -FI_EAGAIN);
     }
