@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SECONDS_A_CASE 20
+#define SECONDS_A_CASE 60
 #define AT_A_TIME 2
 
 /*
