@@ -34,6 +34,9 @@ final class ProgressLoop {
   /** After so many leases in which one and the same caller drove, it is left alone. */
   private static final int LEASES_BEFORE_STANDING_ASIDE = 5;
 
+  /** So often a caller polls while the progress thread drives before it gets the token from it. */
+  private static final int POLLS_IN_VAIN = 64;
+
   /** How long an owner that finds nothing to do asks again before it blocks. */
   private static final long SPIN_NANOS = TimeUnit.MICROSECONDS.toNanos(100);
 
@@ -70,6 +73,15 @@ final class ProgressLoop {
   private volatile boolean stopped;
   private final AtomicLong callerTurns = new AtomicLong();
   private volatile boolean standingAside;
+
+  /**
+   * Polls while the progress thread drove. Only tells few from many, so callers may miscount it.
+   */
+  private int pollsInVain;
+
+  /** A caller that polls wants the token that the progress thread has. */
+  private volatile boolean polled;
+
   private volatile boolean ended;
   private boolean broken;
 
@@ -125,10 +137,19 @@ final class ProgressLoop {
         });
   }
 
-  /** Drives once if nobody else does. */
+  /**
+   * Drives once if nobody else does. A caller that polls again and again gets the token from the
+   * progress thread, and keeps it as long as it goes on: two threads that hand work to each other
+   * take more time, and two cores.
+   */
   void poll() {
     if (tryOwn()) {
       callerDrive();
+    } else if (owner.get() == thread && ++pollsInVain >= POLLS_IN_VAIN && !polled) {
+      polled = true;
+      if (blocked) {
+        work.wakeup();
+      }
     }
   }
 
@@ -345,7 +366,7 @@ final class ProgressLoop {
   private void block(long nanos) {
     blocked = true;
     try {
-      boolean wanted = Thread.currentThread() == thread && callers.get() > 0;
+      boolean wanted = Thread.currentThread() == thread && isWanted();
       if (submissions.get() != null || stopped || wanted) {
         return;
       }
@@ -395,8 +416,18 @@ final class ProgressLoop {
         } finally {
           release();
         }
+        if (polled) {
+          pollsInVain = 0;
+          polled = false;
+          LockSupport.parkNanos(this, LEASE_NANOS);
+        }
       }
     }
+  }
+
+  /** Whether a caller waits for the token that the progress thread has. */
+  private boolean isWanted() {
+    return callers.get() > 0 || polled;
   }
 
   /** A caller drives for long: sleeps until it says that it has ended. */
@@ -410,7 +441,7 @@ final class ProgressLoop {
 
   private void driveAsProgressThread() {
     long idleSince = System.nanoTime();
-    while (!stopped && callers.get() == 0) {
+    while (!stopped && !isWanted()) {
       if (drive(false)) {
         idleSince = System.nanoTime();
       } else if (System.nanoTime() - idleSince < SPIN_NANOS) {
