@@ -14,8 +14,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * What the engine adds to the calls of libfabric: against a loop in C on the same provider, with the
- * same window, blocks and footprint, two processes each.
+ * What the engine adds to the calls of libfabric: against a loop in C on the same provider, with
+ * the same window, blocks and footprint, two processes each.
  */
 @Tag("prove-only")
 @Tag("overhead")

@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -52,14 +51,14 @@ final class Ends implements AutoCloseable {
   }
 
   private static List<String> java(String role, long bytes) {
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.add("--enable-native-access=ALL-UNNAMED");
-    command.addAll(List.of(System.getProperty("p2p.overhead.options", "").split(" ")));
-    command.removeIf(String::isEmpty);
-    command.addAll(List.of("-cp", System.getProperty("java.class.path")));
-    command.addAll(List.of(EngineEnds.class.getName(), role, Long.toString(bytes)));
-    return command;
+    return List.of(
+        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+        "--enable-native-access=ALL-UNNAMED",
+        "-cp",
+        System.getProperty("java.class.path"),
+        EngineEnds.class.getName(),
+        role,
+        Long.toString(bytes));
   }
 
   /** Two loops in C. */

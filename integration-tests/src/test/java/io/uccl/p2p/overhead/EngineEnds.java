@@ -17,8 +17,8 @@ import java.util.HexFormat;
 
 /**
  * The engine's side of the comparison: a process that is a target or an initiator, with the
- * commands of the loop in C ({@code transport-cxi/src/test/native/loop/main.c}). Its target needs no
- * command to make progress.
+ * commands of the loop in C ({@code transport-cxi/src/test/native/loop/main.c}). Its target needs
+ * no command to make progress.
  */
 final class EngineEnds {
 
