@@ -5,6 +5,7 @@ import io.uccl.p2p.overhead.Ends.Shape;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.function.ToDoubleFunction;
 
 /**
@@ -20,7 +21,7 @@ final class Comparison {
   private static final int PAIRS = 11;
 
   private static final int TURNS = 2;
-  private static final double TURN_NANOS = 100e6;
+  private static final long TURN_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
   private static final int MOST_CALLS = 40_000;
 
   private final Ends engine;
@@ -88,7 +89,7 @@ final class Comparison {
 
   /** Measures a shape with as many calls as take a while. */
   Row row(Shape shape) throws IOException {
-    double slowest = 0;
+    long slowest = 1;
     for (Side side : Side.values()) {
       // The second run is warmed up.
       run(side, shape, 2);
