@@ -46,14 +46,6 @@ final class ProgressLoop {
   /** The same at most, see {@link #blockAfterSpinning}. */
   private static final long MOST_SPIN_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
 
-  /**
-   * So often at most an owner that finds nothing to do asks before it offers its core to others.
-   */
-  private static final int MOST_ASKS_A_YIELD = 16;
-
-  /** An offer of the core that took so long was taken. */
-  private static final long TAKEN_NANOS = TimeUnit.MICROSECONDS.toNanos(3);
-
   /** The work of the owner. */
   interface Work {
     /** Does what there is to do without blocking; returns true if that was anything. */
@@ -103,8 +95,6 @@ final class ProgressLoop {
   private long spinNanos = SPIN_NANOS;
   private boolean movedSinceBlock;
   private boolean blockedBriefly;
-  private int asks;
-  private int asksAYield = 1;
 
   ProgressLoop(String name, Work work) {
     this.work = work;
@@ -503,19 +493,10 @@ final class ProgressLoop {
   /**
    * Leaves the core to whoever waits for it. That may be the very thread whose bytes are waited
    * for: the kernel likes to wake a thread on the core of the one that sent to it, and one that
-   * merely spins keeps it away until it blocks. While nobody waits for the core, it is offered less
-   * often: what comes meanwhile is seen later by the time that an offer takes.
+   * merely spins keeps it away until it blocks.
    */
-  private void spinWait() {
-    if (++asks < asksAYield) {
-      Thread.onSpinWait();
-      return;
-    }
-    asks = 0;
-    long start = System.nanoTime();
+  private static void spinWait() {
     Thread.yield();
-    boolean taken = System.nanoTime() - start >= TAKEN_NANOS;
-    asksAYield = taken ? 1 : Math.min(2 * asksAYield, MOST_ASKS_A_YIELD);
   }
 
   /** An action with a result. */
