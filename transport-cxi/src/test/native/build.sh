@@ -10,6 +10,7 @@
 #   sanitized/libcxi-fi.so             the same under the address and undefined-behaviour sanitizers
 #   driver, driver_sanitized           its tests
 #   peer                               a peer of the engine that follows the wire formats alone
+#   loop                               what the engine is measured against
 #
 # All is in ${XDG_CACHE_HOME:-$HOME/.cache}/uccl-p2p/libfabric-2.1.0: a folder for each way in which
 # libfabric was built, and for each state of the provider's sources, so that two work trees do not get
@@ -98,13 +99,14 @@ build_provider() { # FOLDER
   local made=$temporary/made
   local -a sanitizers=('-fsanitize=address,undefined' -fno-sanitize-recover=all
     -fno-omit-frame-pointer)
-  say "building the provider, its driver and the peer"
+  say "building the provider, its driver, the peer and the loop"
   cd -- "$here"
   mkdir -p "$made/provider" "$made/sanitized"
   compile "$made/provider/libcxi-fi.so" -fPIC -shared -Wl,-z,defs -- "${sources[@]}"
   compile "$made/sanitized/libcxi-fi.so" -fPIC -shared "${sanitizers[@]}" -- "${sources[@]}"
   compile "$made/driver" -- driver/*.c
   compile "$made/peer" -- peer/*.c
+  compile "$made/loop" -- loop/*.c
   compile "$made/driver_sanitized" "${sanitizers[@]}" -- driver/*.c
   ln -s "$installed" "$made/libfabric"
   mv -- "$made" "$1"
@@ -128,7 +130,7 @@ if [[ ! -d $installed ]]; then
 fi
 touch -- "$installed"
 
-state=$(cd -- "$here" && cat -- *.c *.h driver/*.c driver/*.h peer/*.c peer/*.h build.sh | sha256sum)
+state=$(cd -- "$here" && cat -- {.,driver,peer,loop}/*.[ch] build.sh | sha256sum)
 simulated=$folder/simulated-${state:0:16}
 if [[ ! -d $simulated ]]; then
   build_provider "$simulated" {lock}>&-

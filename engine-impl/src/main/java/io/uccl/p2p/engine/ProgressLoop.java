@@ -31,11 +31,20 @@ final class ProgressLoop {
   /** How long the progress thread leaves the token to callers after the last of them drove. */
   private static final long LEASE_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
 
-  /** After so many leases in which one and the same caller drove, it is left alone. */
-  private static final int LEASES_BEFORE_STANDING_ASIDE = 5;
+  /** The same at most: it grows while callers drive in each lease. */
+  private static final long MOST_LEASE_NANOS = 16 * LEASE_NANOS;
+
+  /** After so long a time in which one and the same caller drove, it is left alone. */
+  private static final long STAND_ASIDE_NANOS = 5 * LEASE_NANOS;
+
+  /** So often a caller polls while the progress thread drives before it gets the token from it. */
+  private static final int POLLS_IN_VAIN = 64;
 
   /** How long an owner that finds nothing to do asks again before it blocks. */
   private static final long SPIN_NANOS = TimeUnit.MICROSECONDS.toNanos(100);
+
+  /** The same at most, see {@link #blockAfterSpinning}. */
+  private static final long MOST_SPIN_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
 
   /** The work of the owner. */
   interface Work {
@@ -70,8 +79,22 @@ final class ProgressLoop {
   private volatile boolean stopped;
   private final AtomicLong callerTurns = new AtomicLong();
   private volatile boolean standingAside;
+
+  /**
+   * Polls while the progress thread drove. Only tells few from many, so callers may miscount it.
+   */
+  private int pollsInVain;
+
+  /** A caller that polls wants the token that the progress thread has. */
+  private volatile boolean polled;
+
   private volatile boolean ended;
   private boolean broken;
+
+  // -- the owner's
+  private long spinNanos = SPIN_NANOS;
+  private boolean movedSinceBlock;
+  private boolean blockedBriefly;
 
   ProgressLoop(String name, Work work) {
     this.work = work;
@@ -125,10 +148,19 @@ final class ProgressLoop {
         });
   }
 
-  /** Drives once if nobody else does. */
+  /**
+   * Drives once if nobody else does. A caller that polls again and again gets the token from the
+   * progress thread, and keeps it as long as it goes on: two threads that hand work to each other
+   * take more time, and two cores.
+   */
   void poll() {
     if (tryOwn()) {
       callerDrive();
+    } else if (owner.get() == thread && ++pollsInVain >= POLLS_IN_VAIN && !polled) {
+      polled = true;
+      if (blocked) {
+        work.wakeup();
+      }
     }
   }
 
@@ -296,6 +328,7 @@ final class ProgressLoop {
   private boolean drive(boolean always) {
     try {
       boolean moved = broken ? executeSubmissions() : work.drive();
+      movedSinceBlock |= moved;
       return moved || always;
     } catch (RuntimeException | Error e) {
       breakDown(e);
@@ -333,8 +366,8 @@ final class ProgressLoop {
       }
       if (idleSince == 0) {
         idleSince = now | 1;
-      } else if (now - idleSince > SPIN_NANOS) {
-        block(bounded ? deadline - now : Long.MAX_VALUE);
+      } else if (now - idleSince > spinNanos) {
+        blockAfterSpinning(bounded ? deadline - now : Long.MAX_VALUE);
         idleSince = 0;
       } else {
         spinWait();
@@ -342,10 +375,28 @@ final class ProgressLoop {
     }
   }
 
+  /**
+   * A transport that moves bytes of a long operation, or of a peer, has nothing to report, and
+   * looks as idle as one that waits. What tells them apart is that blocking ends soon each time.
+   * Then asking for longer costs less than to be woken again and again.
+   */
+  private void blockAfterSpinning(long nanos) {
+    if (blockedBriefly && !movedSinceBlock) {
+      spinNanos = Math.min(2 * spinNanos, MOST_SPIN_NANOS);
+    }
+    movedSinceBlock = false;
+    long start = System.nanoTime();
+    block(nanos);
+    blockedBriefly = System.nanoTime() - start < SPIN_NANOS;
+    if (!blockedBriefly) {
+      spinNanos = SPIN_NANOS;
+    }
+  }
+
   private void block(long nanos) {
     blocked = true;
     try {
-      boolean wanted = Thread.currentThread() == thread && callers.get() > 0;
+      boolean wanted = Thread.currentThread() == thread && isWanted();
       if (submissions.get() != null || stopped || wanted) {
         return;
       }
@@ -378,25 +429,41 @@ final class ProgressLoop {
 
   private void progress() {
     long turnsSeen = 0;
-    int leases = 0;
+    long lease = LEASE_NANOS;
+    long sameTurnNanos = 0;
     while (!stopped) {
       // Nobody has a reason to interrupt this thread; with the flag set it would not sleep again.
       Thread.interrupted();
       long turns = callerTurns.get();
-      leases = turns == turnsSeen ? leases + 1 : 0;
-      if (callers.get() > 0 && leases > LEASES_BEFORE_STANDING_ASIDE) {
+      boolean sameTurn = turns == turnsSeen;
+      turnsSeen = turns;
+      sameTurnNanos = sameTurn ? sameTurnNanos + lease : 0;
+      if (callers.get() > 0 && sameTurnNanos >= STAND_ASIDE_NANOS) {
         standAside();
-      } else if (callers.get() > 0 || turns != turnsSeen || !tryOwn()) {
-        turnsSeen = turns;
-        LockSupport.parkNanos(this, LEASE_NANOS);
+      } else if (callers.get() > 0 || !sameTurn || !tryOwn()) {
+        // To look takes a core from those that drive, here or at the other end.
+        lease = sameTurn ? lease : Math.min(2 * lease, MOST_LEASE_NANOS);
+        LockSupport.parkNanos(this, lease);
       } else {
+        lease = LEASE_NANOS;
+        sameTurnNanos = 0;
         try {
           driveAsProgressThread();
         } finally {
           release();
         }
+        if (polled) {
+          pollsInVain = 0;
+          polled = false;
+          LockSupport.parkNanos(this, LEASE_NANOS);
+        }
       }
     }
+  }
+
+  /** Whether a caller waits for the token that the progress thread has. */
+  private boolean isWanted() {
+    return callers.get() > 0 || polled;
   }
 
   /** A caller drives for long: sleeps until it says that it has ended. */
@@ -410,13 +477,13 @@ final class ProgressLoop {
 
   private void driveAsProgressThread() {
     long idleSince = System.nanoTime();
-    while (!stopped && callers.get() == 0) {
+    while (!stopped && !isWanted()) {
       if (drive(false)) {
         idleSince = System.nanoTime();
-      } else if (System.nanoTime() - idleSince < SPIN_NANOS) {
+      } else if (System.nanoTime() - idleSince < spinNanos) {
         spinWait();
       } else {
-        block(Long.MAX_VALUE);
+        blockAfterSpinning(Long.MAX_VALUE);
         Thread.interrupted();
         idleSince = System.nanoTime();
       }

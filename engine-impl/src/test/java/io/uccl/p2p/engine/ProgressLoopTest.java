@@ -212,6 +212,21 @@ class ProgressLoopTest {
   }
 
   @Test
+  void aCallerThatPollsGetsTheTokenFromTheProgressThread() throws InterruptedException {
+    work.blocked.await();
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    while (work.lastDriver != Thread.currentThread()) {
+      assertThat(System.nanoTime() - deadline).as("polled for long enough").isNegative();
+      loop.poll();
+    }
+    // And the progress thread comes back when the caller polls no more.
+    while (work.lastDriver == Thread.currentThread()) {
+      assertThat(System.nanoTime() - deadline).as("waited for long enough").isNegative();
+      Thread.onSpinWait();
+    }
+  }
+
+  @Test
   void aSubmissionWakesABlockedOwner() throws InterruptedException {
     for (int i = 0; i < 2000; i++) {
       Item item = new Item(work);
