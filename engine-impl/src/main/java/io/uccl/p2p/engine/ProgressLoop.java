@@ -43,9 +43,6 @@ final class ProgressLoop {
   /** How long an owner that finds nothing to do asks again before it blocks. */
   private static final long SPIN_NANOS = TimeUnit.MICROSECONDS.toNanos(100);
 
-  /** The same at most, see {@link #blockAfterSpinning}. */
-  private static final long MOST_SPIN_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
-
   /** The work of the owner. */
   interface Work {
     /** Does what there is to do without blocking; returns true if that was anything. */
@@ -90,11 +87,6 @@ final class ProgressLoop {
 
   private volatile boolean ended;
   private boolean broken;
-
-  // -- the owner's
-  private long spinNanos = SPIN_NANOS;
-  private boolean movedSinceBlock;
-  private boolean blockedBriefly;
 
   ProgressLoop(String name, Work work) {
     this.work = work;
@@ -328,7 +320,6 @@ final class ProgressLoop {
   private boolean drive(boolean always) {
     try {
       boolean moved = broken ? executeSubmissions() : work.drive();
-      movedSinceBlock |= moved;
       return moved || always;
     } catch (RuntimeException | Error e) {
       breakDown(e);
@@ -366,30 +357,12 @@ final class ProgressLoop {
       }
       if (idleSince == 0) {
         idleSince = now | 1;
-      } else if (now - idleSince > spinNanos) {
-        blockAfterSpinning(bounded ? deadline - now : Long.MAX_VALUE);
+      } else if (now - idleSince > SPIN_NANOS) {
+        block(bounded ? deadline - now : Long.MAX_VALUE);
         idleSince = 0;
       } else {
         spinWait();
       }
-    }
-  }
-
-  /**
-   * A transport that moves bytes of a long operation, or of a peer, has nothing to report, and
-   * looks as idle as one that waits. What tells them apart is that blocking ends soon each time.
-   * Then asking for longer costs less than to be woken again and again.
-   */
-  private void blockAfterSpinning(long nanos) {
-    if (blockedBriefly && !movedSinceBlock) {
-      spinNanos = Math.min(2 * spinNanos, MOST_SPIN_NANOS);
-    }
-    movedSinceBlock = false;
-    long start = System.nanoTime();
-    block(nanos);
-    blockedBriefly = System.nanoTime() - start < SPIN_NANOS;
-    if (!blockedBriefly) {
-      spinNanos = SPIN_NANOS;
     }
   }
 
@@ -480,10 +453,10 @@ final class ProgressLoop {
     while (!stopped && !isWanted()) {
       if (drive(false)) {
         idleSince = System.nanoTime();
-      } else if (System.nanoTime() - idleSince < spinNanos) {
+      } else if (System.nanoTime() - idleSince < SPIN_NANOS) {
         spinWait();
       } else {
-        blockAfterSpinning(Long.MAX_VALUE);
+        block(Long.MAX_VALUE);
         Thread.interrupted();
         idleSince = System.nanoTime();
       }
