@@ -31,11 +31,8 @@ final class ProgressLoop {
   /** How long the progress thread leaves the token to callers after the last of them drove. */
   private static final long LEASE_NANOS = TimeUnit.MICROSECONDS.toNanos(200);
 
-  /** The same at most: it grows while callers drive in each lease. */
-  private static final long MOST_LEASE_NANOS = 16 * LEASE_NANOS;
-
-  /** After so long a time in which one and the same caller drove, it is left alone. */
-  private static final long STAND_ASIDE_NANOS = 5 * LEASE_NANOS;
+  /** After so many leases in which one and the same caller drove, it is left alone. */
+  private static final int LEASES_BEFORE_STANDING_ASIDE = 5;
 
   /** So often a caller polls while the progress thread drives before it gets the token from it. */
   private static final int POLLS_IN_VAIN = 64;
@@ -402,24 +399,18 @@ final class ProgressLoop {
 
   private void progress() {
     long turnsSeen = 0;
-    long lease = LEASE_NANOS;
-    long sameTurnNanos = 0;
+    int leases = 0;
     while (!stopped) {
       // Nobody has a reason to interrupt this thread; with the flag set it would not sleep again.
       Thread.interrupted();
       long turns = callerTurns.get();
-      boolean sameTurn = turns == turnsSeen;
-      turnsSeen = turns;
-      sameTurnNanos = sameTurn ? sameTurnNanos + lease : 0;
-      if (callers.get() > 0 && sameTurnNanos >= STAND_ASIDE_NANOS) {
+      leases = turns == turnsSeen ? leases + 1 : 0;
+      if (callers.get() > 0 && leases > LEASES_BEFORE_STANDING_ASIDE) {
         standAside();
-      } else if (callers.get() > 0 || !sameTurn || !tryOwn()) {
-        // To look takes a core from those that drive, here or at the other end.
-        lease = sameTurn ? lease : Math.min(2 * lease, MOST_LEASE_NANOS);
-        LockSupport.parkNanos(this, lease);
+      } else if (callers.get() > 0 || turns != turnsSeen || !tryOwn()) {
+        turnsSeen = turns;
+        LockSupport.parkNanos(this, LEASE_NANOS);
       } else {
-        lease = LEASE_NANOS;
-        sameTurnNanos = 0;
         try {
           driveAsProgressThread();
         } finally {
