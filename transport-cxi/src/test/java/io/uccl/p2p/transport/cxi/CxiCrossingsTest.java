@@ -1,7 +1,6 @@
 package io.uccl.p2p.transport.cxi;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.spi.Channel;
@@ -13,7 +12,6 @@ import io.uccl.p2p.transport.cxi.SimulatedCounts.Counter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
@@ -27,7 +25,6 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(300)
 class CxiCrossingsTest {
 
-  private static final String FOLDER = System.getProperty("p2p.simcxi", "");
   private static final Path COUNTED = Path.of(System.getProperty("p2p.native.build"), "counted");
   private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(30);
 
@@ -41,28 +38,16 @@ class CxiCrossingsTest {
 
   @BeforeAll
   static void openOnTheShimThatCounts() throws IOException {
-    needs("natives", Files.isDirectory(COUNTED), COUNTED + " was not built");
-    needs("simcxi", !FOLDER.isEmpty(), "p2p.simcxi names no folder; ./p2p test makes one");
+    Needs.that("natives", Files.isDirectory(COUNTED), COUNTED + " was not built");
+    Needs.simulatedCxi();
     counts = new SimulatedCounts(Path.of(System.getenv("FI_CXI_SIM_COUNTS")));
     crossings = new Crossings(Path.of(System.getenv("P2P_CXI_CROSSINGS")));
     // Before the first use of the shim, in a JVM that has this class alone.
     System.setProperty("java.library.path", COUNTED.toString());
-    driven =
-        new Driven(
-            Map.of(
-                "UCCL_CXI_PROVIDER",
-                "cxi",
-                "UCCL_LIBFABRIC_SO",
-                FOLDER + "/libfabric/lib/libfabric.so.1"));
+    driven = new Driven(Map.of("UCCL_CXI_PROVIDER", "cxi", "UCCL_LIBFABRIC_SO", Needs.libfabric()));
     channel = driven.connect();
     // The first operation waits for the provider's own connection.
     assertThat(driven.written(channel, driven.local, driven.remote.descriptor(), 8)).isEmpty();
-  }
-
-  private static void needs(String what, boolean there, String reason) {
-    String required = System.getProperty("p2p.require", "");
-    assertThat(there || !Arrays.asList(required.split(",", -1)).contains(what)).as(reason).isTrue();
-    assumeTrue(there, reason);
   }
 
   @AfterAll

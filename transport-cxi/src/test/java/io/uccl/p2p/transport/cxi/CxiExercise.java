@@ -70,10 +70,10 @@ final class CxiExercise {
 
   private static void callWithBadArguments() {
     long report = REPORT.address();
-    assertThat(CxiShim.domains(0, 0, 0, report)).isEqualTo(-Errno.EINVAL);
-    assertThat(CxiShim.open(0, report)).isEqualTo(-Errno.EINVAL);
+    assertThat(CxiShim.domains(0, 0, 0, 0, report)).isEqualTo(-Errno.EINVAL);
+    assertThat(CxiShim.open(0, 0, report)).isEqualTo(-Errno.EINVAL);
     assertThat(CxiShim.close(0, report)).isEqualTo(-Errno.EINVAL);
-    assertThat(CxiShim.register(0, 0, 0, 0, 0, 0, 0, 0, 0, report)).isEqualTo(-Errno.EINVAL);
+    assertThat(CxiShim.register(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, report)).isEqualTo(-Errno.EINVAL);
     assertThat(CxiShim.closeMemory(0, 0, true, report)).isEqualTo(-Errno.EINVAL);
     assertThat(CxiShim.outstanding(0, 0, 0)).isEqualTo(-Errno.EINVAL);
     assertThat(CxiShim.addPeer(0, 0, 0, report)).isEqualTo(-Errno.EINVAL);

@@ -1,7 +1,6 @@
 package io.uccl.p2p.transport.cxi;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.P2pException;
@@ -13,7 +12,6 @@ import io.uccl.p2p.transport.cxi.SimulatedCounts.Fault;
 import io.uccl.p2p.transport.cxi.SimulatedCounts.Mode;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
@@ -29,7 +27,6 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(300)
 class CxiFaultsTest {
 
-  private static final String FOLDER = System.getProperty("p2p.simcxi", "");
   private static final boolean PROVE = Boolean.getBoolean("p2p.prove");
 
   private static SimulatedCounts counts;
@@ -37,22 +34,13 @@ class CxiFaultsTest {
 
   @BeforeAll
   static void findTheSimulatedProvider() throws IOException {
-    boolean required =
-        Arrays.asList(System.getProperty("p2p.require", "").split(",", -1)).contains("simcxi");
-    assertThat(required && FOLDER.isEmpty()).as("p2p.simcxi names no folder").isFalse();
-    assumeTrue(!FOLDER.isEmpty(), "p2p.simcxi names no folder; ./p2p test makes one");
+    Needs.simulatedCxi();
     counts = new SimulatedCounts(Path.of(System.getenv("FI_CXI_SIM_COUNTS")));
   }
 
   @BeforeEach
   void open() {
-    driven =
-        new Driven(
-            Map.of(
-                "UCCL_CXI_PROVIDER",
-                "cxi",
-                "UCCL_LIBFABRIC_SO",
-                FOLDER + "/libfabric/lib/libfabric.so.1"));
+    driven = new Driven(Map.of("UCCL_CXI_PROVIDER", "cxi", "UCCL_LIBFABRIC_SO", Needs.libfabric()));
   }
 
   @AfterEach

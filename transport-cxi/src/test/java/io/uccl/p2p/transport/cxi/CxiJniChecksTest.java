@@ -1,13 +1,11 @@
 package io.uccl.p2p.transport.cxi;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
@@ -17,17 +15,12 @@ import org.junit.jupiter.api.io.TempDir;
 /** The JVM's checks of native methods find nothing in what the transport calls. */
 class CxiJniChecksTest {
 
-  private static final String FOLDER = System.getProperty("p2p.simcxi", "");
-
   @TempDir Path folder;
 
   @BeforeAll
   static void needsTheSimulatedProvider() {
-    boolean required =
-        Arrays.asList(System.getProperty("p2p.require", "").split(",", -1)).contains("simcxi");
-    assertThat(required && FOLDER.isEmpty()).as("p2p.simcxi names no folder").isFalse();
-    assumeTrue(!FOLDER.isEmpty(), "p2p.simcxi names no folder; ./p2p test makes one");
-    assumeTrue(CxiShim.LIBRARY.availability().available(), "the shim was left out");
+    Needs.natives();
+    Needs.simulatedCxi();
   }
 
   @Test
@@ -48,7 +41,7 @@ class CxiJniChecksTest {
     builder.command().addAll(List.of("-ea", "--enable-native-access=ALL-UNNAMED"));
     builder.command().addAll(List.of("-cp", System.getProperty("java.class.path")));
     builder.command().add(CxiExercise.class.getName());
-    builder.command().add(FOLDER + "/libfabric/lib/libfabric.so.1");
+    builder.command().add(Needs.libfabric());
     // The counts of this JVM are not the child's.
     builder.environment().remove("FI_CXI_SIM_COUNTS");
     Process process = builder.redirectErrorStream(true).redirectOutput(log.toFile()).start();
