@@ -343,16 +343,19 @@ final class ProgressLoop {
     countTurn();
     long idleSince = 0;
     while (!awaited.isOver() && !Thread.currentThread().isInterrupted() && !stopped) {
+      boolean moved = drive(false);
       // What a deadline ends is no progress, and yet may be what is waited for.
-      if (drive(false) || awaited.isOver()) {
-        idleSince = 0;
-        continue;
+      if (awaited.isOver()) {
+        return;
       }
-      long now = System.nanoTime();
+      // Also where the work never ceases: others' transfers are no reason to wait for longer.
+      long now = moved && !bounded ? 0 : System.nanoTime();
       if (bounded && deadline - now <= 0) {
         return;
       }
-      if (idleSince == 0) {
+      if (moved) {
+        idleSince = 0;
+      } else if (idleSince == 0) {
         idleSince = now | 1;
       } else if (now - idleSince > SPIN_NANOS) {
         block(bounded ? deadline - now : Long.MAX_VALUE);

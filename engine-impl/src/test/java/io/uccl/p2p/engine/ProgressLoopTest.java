@@ -41,6 +41,9 @@ class ProgressLoopTest {
      */
     volatile @Nullable Item overdue;
 
+    /** There is always something that moves. */
+    volatile boolean busy;
+
     private int drivesOfCaller;
     ProgressLoop loop;
 
@@ -76,7 +79,7 @@ class ProgressLoopTest {
           LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(2));
           ending.over = true;
         }
-        return moved;
+        return moved || busy;
       } finally {
         inside.set(null);
       }
@@ -258,6 +261,12 @@ class ProgressLoopTest {
     assertThat(System.nanoTime() - start).isGreaterThanOrEqualTo(TimeUnit.MILLISECONDS.toNanos(30));
     assertThat(loop.await(never, true, System.nanoTime() - 1)).isFalse();
     assertThat(never.waiter).isNull();
+  }
+
+  @Test
+  void aWaitEndsAtItsDeadlineAlsoWhileTheWorkNeverCeases() throws InterruptedException {
+    work.busy = true;
+    assertThat(loop.await(new Item(null), true, System.nanoTime() + 20_000_000)).isFalse();
   }
 
   @Test
