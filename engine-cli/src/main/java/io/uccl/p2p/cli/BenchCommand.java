@@ -170,7 +170,15 @@ final class BenchCommand implements Callable<Integer> {
   }
 
   // The transport by name, so that both take the same whatever each of them finds.
-  private static List<String> childArguments(String transport) {
-    return List.of("bench", "--role", "server", "--piped", "--transport", transport);
+  private List<String> childArguments(String transport) {
+    return List.of(
+        "bench",
+        "--role",
+        "server",
+        "--piped",
+        "--transport",
+        transport,
+        "--local-gpu-idx",
+        Integer.toString(options.localGpuIdx));
   }
 }
