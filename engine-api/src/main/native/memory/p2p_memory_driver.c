@@ -1,21 +1,12 @@
 /* Drives the core. Prints the first check that does not hold and exits with 1, else exits with 0. */
 #define _DEFAULT_SOURCE
 
+#include "p2p_check.h"
 #include "p2p_memory.h"
 
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                        \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static volatile unsigned char *bytes(int64_t address)
 {

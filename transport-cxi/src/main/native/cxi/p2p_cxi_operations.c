@@ -215,12 +215,13 @@ int64_t p2p_cxi_poll(int64_t handle, int64_t completions, int64_t count,
     if (endpoint == NULL || completions <= 0 || completions % 8 != 0 || count < 0) {
         return p2p_cxi_failed("p2p_cxi_poll", EINVAL, "arguments", report);
     }
-    if (endpoint->strayed) {
-        return p2p_cxi_failed("fi_cq_read", EIO, "a completion of no operation", report);
-    }
     struct p2p_cxi_completion *out = (struct p2p_cxi_completion *)(intptr_t)completions;
     int64_t n = 0;
     while (n < count) {
+        if (endpoint->strayed) {
+            return n > 0 ? n
+                         : p2p_cxi_failed("fi_cq_read", EIO, "a completion of no operation", report);
+        }
         struct fi_cq_entry entries[ENTRIES];
         int64_t room = count - n;
         ssize_t got =
@@ -247,10 +248,7 @@ int64_t p2p_cxi_poll(int64_t handle, int64_t completions, int64_t count,
                 n++;
             }
         }
-        if (endpoint->strayed && n == 0) {
-            return p2p_cxi_failed("fi_cq_read", EIO, "a completion of no operation", report);
-        }
-        if (got < ENTRIES || endpoint->strayed) {
+        if (got < ENTRIES && !endpoint->strayed) {
             return n;
         }
     }

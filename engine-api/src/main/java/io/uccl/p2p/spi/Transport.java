@@ -6,10 +6,10 @@ import io.uccl.p2p.RegistrationException;
 /**
  * An opened network: memory registrations, channels to peers, and their completions.
  *
- * <p><b>Threads.</b> The engine calls every method but {@link #wakeup} and {@link #capabilities}
- * from one thread at a time, with a happens-before edge between one call and the next. It need not
- * be the same thread, and a call may find the thread's interrupt flag set, which must change
- * nothing.
+ * <p><b>Threads.</b> The engine calls every method but {@link #wakeup}, {@link #capabilities} and
+ * {@link #takes} from one thread at a time, with a happens-before edge between one call and the
+ * next. It need not be the same thread, and a call may find the thread's interrupt flag set, which
+ * must change nothing.
  *
  * <p><b>Errors.</b> No method may throw anything that it does not declare. What goes wrong later
  * comes back through {@link #poll}. A transport that cannot go on at all throws from {@code poll},
@@ -24,7 +24,7 @@ public interface Transport extends AutoCloseable {
 
   /**
    * Whether it can have memory of a kind registered, on machines that are made for it; by default
-   * only the host's. The engine registers no other.
+   * only the host's. The engine registers no other. The same at every call; any thread may call it.
    */
   default boolean takes(MemoryKind kind) {
     return kind == MemoryKind.HOST;

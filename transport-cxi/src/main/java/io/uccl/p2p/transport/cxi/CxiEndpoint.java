@@ -8,6 +8,7 @@ import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.nativelib.CudaMemory;
 import io.uccl.p2p.spi.nativelib.Errno;
+import java.lang.ref.Reference;
 import java.security.SecureRandom;
 import java.util.BitSet;
 import java.util.concurrent.TimeUnit;
@@ -232,7 +233,7 @@ final class CxiEndpoint {
     } finally {
       unlock();
       // What the shim reads by its address must not be collected before.
-      java.lang.ref.Reference.reachabilityFence(bytes);
+      Reference.reachabilityFence(bytes);
     }
   }
 
@@ -256,7 +257,7 @@ final class CxiEndpoint {
     }
   }
 
-  /** Reads completions; how many, the last one failed at most, or {@code -errno} of the queue. */
+  /** Reads completions; how many, one that failed comes alone, or {@code -errno} of the queue. */
   long poll(int count) {
     lock();
     try {
