@@ -281,6 +281,7 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C10 Closing a connection is quick, ends what is in flight, and the peer sees it")
   void closedConnection() throws Exception {
+    assumeThatStoppedPeersStandStill();
     try (Session session = session()) {
       MemoryRegion local = session.local(SIZE);
       RemoteRegion remote = session.remote(SIZE);
@@ -322,6 +323,7 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C11 Closing an engine is quick, ends what is in flight, and can be repeated")
   void closedEngine() throws Exception {
+    assumeThatStoppedPeersStandStill();
     ExecutorService pool = Executors.newSingleThreadExecutor();
     try (Session session = session()) {
       MemoryRegion local = session.local(SIZE);
@@ -469,6 +471,7 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C15 A transfer to a peer that stands still ends with its deadline")
   void deadline() throws InterruptedException {
+    assumeThatStoppedPeersStandStill();
     Duration limit = Duration.ofMillis(400);
     try (Session session = session()) {
       MemoryRegion local = session.local(SIZE);
@@ -505,6 +508,7 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C16 Without a deadline, a transfer ends when nothing has moved for the stall time")
   void stall() throws InterruptedException {
+    assumeThatStoppedPeersStandStill();
     Duration limit = Duration.ofMillis(400);
     try (Session session = session(config().withStallDeadline(limit))) {
       MemoryRegion local = session.local(SIZE);
@@ -527,7 +531,8 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C17 An operation that is still queued expires alone")
   void queuedExpiresAlone() throws InterruptedException {
-    try (Session session = session(kit().config(Map.of("UCCL_P2P_MAX_INFLIGHT_OPS", "4")))) {
+    try (Standstill still = standstill(Map.of("UCCL_P2P_MAX_INFLIGHT_OPS", "4"));
+        Session session = session(still.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
@@ -541,7 +546,7 @@ abstract class ConnectionRules extends Rules {
           first.write(local, i * 100L, there, i * 100L, 100);
         }
         queued.write(local, 0, elsewhere, 0, SIZE);
-        peer().suspend();
+        still.begin();
         try {
           assertThat(first.post()).isEqualTo(PostResult.POSTED);
           assertThat(queued.post(Duration.ofMillis(200))).isEqualTo(PostResult.POSTED);
@@ -550,7 +555,7 @@ abstract class ConnectionRules extends Rules {
           assertThat(connection.isOpen()).isTrue();
           assertThat(first.status()).isEqualTo(TransferStatus.IN_FLIGHT);
         } finally {
-          peer().resume();
+          still.end();
         }
         finish(first);
         remote.check("what was posted before", 0, 2000, SEED, 0);
@@ -563,13 +568,14 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C18 A wait that ends early does not end the transfer")
   void boundedWaits() throws InterruptedException {
-    try (Session session = session()) {
+    try (Standstill still = standstill();
+        Session session = session(still.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       Transfer transfer;
-      peer().suspend();
+      still.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         for (int i = 0; i < 50; i++) {
@@ -577,7 +583,7 @@ abstract class ConnectionRules extends Rules {
           assertThat(transfer.poll()).isFalse();
         }
       } finally {
-        peer().resume();
+        still.end();
       }
       finish(transfer);
       remote.check("the write", SEED);

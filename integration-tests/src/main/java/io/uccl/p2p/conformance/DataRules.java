@@ -180,6 +180,7 @@ abstract class DataRules extends Rules {
   @DisplayName("D6 An offset beyond 4 GiB is a place of its own, on both sides")
   void offsetsBeyondFourGib() throws InterruptedException {
     TransportConformance.requireNativeMemory();
+    Assumptions.assumeTrue(kit().largeRegions(), "no memory for regions of more than 4 GiB");
     int size = 5000;
     long far = GIB_4 + 13;
     try (Session session = session();

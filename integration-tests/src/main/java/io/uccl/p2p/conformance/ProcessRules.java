@@ -61,14 +61,15 @@ abstract class ProcessRules extends Rules {
   @DisplayName("P1 Interrupting who waits for a transfer ends the wait; the transfer goes on")
   void interruptedWaiter() throws Exception {
     ExecutorService pool = Executors.newSingleThreadExecutor();
-    try (Session session = session()) {
+    try (Standstill still = standstill();
+        Session session = session(still.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       SynchronousQueue<Thread> starting = new SynchronousQueue<>();
       Transfer transfer;
-      peer().suspend();
+      still.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         Future<Integer> waiter =
@@ -96,7 +97,7 @@ abstract class ProcessRules extends Rules {
         assertThat(waiter.get(10, TimeUnit.SECONDS)).isEqualTo(50);
         assertThat(session.connection().isOpen()).isTrue();
       } finally {
-        peer().resume();
+        still.end();
       }
       finish(transfer);
       remote.check("the write", SEED);
@@ -171,13 +172,14 @@ abstract class ProcessRules extends Rules {
   @Test
   @DisplayName("P3 A waiter whose interrupt flag is set returns at once, and does not spin")
   void flagSetBefore() throws Exception {
-    try (Session session = session()) {
+    try (Standstill still = standstill();
+        Session session = session(still.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       Transfer transfer;
-      peer().suspend();
+      still.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         long start = ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime();
@@ -191,7 +193,7 @@ abstract class ProcessRules extends Rules {
         assertThat(Duration.ofNanos(spent)).as("processor time").isLessThan(Duration.ofSeconds(2));
       } finally {
         Thread.interrupted();
-        peer().resume();
+        still.end();
       }
       finish(transfer);
       remote.check("the write", SEED);

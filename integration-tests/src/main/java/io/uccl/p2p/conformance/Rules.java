@@ -5,9 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.uccl.p2p.BufferState;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.spi.TransportCapabilities.Expiry;
+import java.util.Map;
 import java.util.Random;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
+import org.junit.jupiter.api.Assumptions;
 
 /** What every group of rules needs. */
 abstract class Rules {
@@ -36,6 +38,22 @@ abstract class Rules {
 
   final Session session(EngineConfig config) throws InterruptedException {
     return Session.open(peer(), config);
+  }
+
+  /** For a rule about transfers under way; its sessions take the configuration of it. */
+  final Standstill standstill() {
+    return standstill(Map.of());
+  }
+
+  /** The same with more variables. */
+  final Standstill standstill(Map<String, String> more) {
+    return new Standstill(kit, more);
+  }
+
+  /** Aborts the rule where the network serves a process that is stopped. */
+  final void assumeThatStoppedPeersStandStill() {
+    Assumptions.assumeTrue(
+        kit.stopsWithPeer(), "the network interface serves a process that is stopped");
   }
 
   /** A source of sizes and places; what it gives is the same at every run with one seed. */

@@ -54,6 +54,23 @@ public abstract class TransportConformance {
   }
 
   /**
+   * Whether regions of more than 4 GiB are tried; false if their memory would have to be pinned,
+   * and the machine has not enough.
+   */
+  protected boolean largeRegions() {
+    return true;
+  }
+
+  /**
+   * Whether transfers stand still while the peer's process is stopped. False where its network
+   * interface serves its memory without it: there the rules about transfers under way keep their
+   * ends from the engine, and those that need the network itself to stand still are left out.
+   */
+  protected boolean stopsWithPeer() {
+    return true;
+  }
+
+  /**
    * A descriptor whose key is wrong and all else right. By default a bit of the transport's first
    * own word is changed.
    */
@@ -108,7 +125,14 @@ public abstract class TransportConformance {
 
   /** For engines whose transport is watched. */
   final EngineConfig config(Watch watch) {
-    return config(watched(watch.variables(transport())));
+    return config(watch, Map.of());
+  }
+
+  /** The same with more variables. */
+  final EngineConfig config(Watch watch, Map<String, String> more) {
+    Map<String, String> all = watched(watch.variables(transport()));
+    all.putAll(more);
+    return config(all);
   }
 
   /** For an engine of another transport. */

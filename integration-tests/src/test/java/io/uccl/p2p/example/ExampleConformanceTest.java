@@ -1,9 +1,9 @@
 package io.uccl.p2p.example;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import io.uccl.p2p.conformance.KitRules;
+import io.uccl.p2p.kit.KitProcess;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -12,7 +12,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
@@ -37,24 +36,9 @@ class ExampleConformanceTest {
   Stream<DynamicTest> theExamplePasses() throws IOException {
     KitProcess kit =
         PROVE
-            ? KitProcess.start(classPath(), BINDING, "large", List.of("-Dlarge=true"))
-            : KitProcess.start(classPath(), BINDING, "!prove-only", List.of());
-    List<String> run = new ArrayList<>();
-    Stream<DynamicTest> rules =
-        kit.results()
-            .map(
-                result -> {
-                  run.add(result.rule());
-                  return dynamicTest(result.rule(), () -> endAsThere(result));
-                });
-    DynamicTest end =
-        dynamicTest(
-            "No rule was left out, and the JVM ended by itself",
-            () -> {
-              assertThat(run).containsExactlyInAnyOrderElementsOf(expected());
-              assertThat(kit.awaitExit()).isZero();
-            });
-    return Stream.concat(rules, Stream.of(end)).onClose(kit::close);
+            ? KitProcess.start(List.of(), classPath(), BINDING, "large", List.of("-Dlarge=true"))
+            : KitProcess.start(List.of(), classPath(), BINDING, "!prove-only", List.of());
+    return kit.tests(expected());
   }
 
   private static List<String> expected() {
@@ -62,15 +46,6 @@ class ExampleConformanceTest {
         .filter(rule -> KitRules.isTagged(rule, PROVE ? "large" : "prove-only") == PROVE)
         .map(KitRules::name)
         .toList();
-  }
-
-  private static void endAsThere(RuleResult result) {
-    switch (result.status()) {
-      case SUCCESSFUL -> assertThat(result.text()).isEmpty();
-      case ABORTED -> Assumptions.abort(result.text());
-      case FAILED ->
-          throw new AssertionError(result.rule() + ", in the kit's JVM: " + result.text());
-    }
   }
 
   /** What this JVM has, the example's jar, and its compiled tests. */

@@ -1,43 +1,39 @@
 package io.uccl.p2p.transport.rdma;
 
 import io.uccl.p2p.FailureDetail;
+import io.uccl.p2p.P2pException;
 import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.Availability;
 import io.uccl.p2p.spi.Setting;
 import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportContext;
 import io.uccl.p2p.spi.TransportProvider;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
+import io.uccl.p2p.spi.nativelib.NativeMemory;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
- * Declares the transport over RDMA verbs, and says why it cannot be opened: this version checks its
- * settings and looks for its devices, but moves no data yet.
+ * Declares the transport over RDMA verbs: InfiniBand and RoCE, through libibverbs and a native
+ * shim.
+ *
+ * <p>Without a device in the kernel nothing is loaded.
  */
 public final class VerbsTransportProvider implements TransportProvider {
 
   /** {@code RDMA} in ASCII, first letter in the highest byte, as cxi's spells {@code CXIP}. */
   private static final int HANDSHAKE_MAGIC = 0x52444D41;
 
-  private static final String REMEDY = "Use tcp: UCCL_P2P_TRANSPORT=tcp";
-
-  private final Path devices;
+  private final VerbsDevices devices;
 
   /** For {@link java.util.ServiceLoader}. */
   public VerbsTransportProvider() {
-    this(Path.of("/sys/class/infiniband"));
+    this(VerbsDevices.KERNELS);
   }
 
   /** Looks for the devices in another folder. */
   VerbsTransportProvider(Path devices) {
-    this.devices = devices;
+    this.devices = new VerbsDevices(devices);
   }
 
   @Override
@@ -67,33 +63,46 @@ public final class VerbsTransportProvider implements TransportProvider {
 
   @Override
   public Availability probe(Map<String, String> environment) {
-    return Availability.unavailable(reason(), REMEDY);
+    try {
+      return Availability.available("libibverbs, " + opening(environment).describe());
+    } catch (P2pException e) {
+      return Availability.unavailable(e.summary(), e.detail().remedy());
+    }
   }
 
   @Override
   public Transport open(TransportContext context) {
-    throw new TransportUnavailableException(
-        reason(), FailureDetail.remedy(REMEDY).withTransport(name()));
+    return new VerbsTransport(opening(context.environment()), context.maxInflightOperations());
   }
 
-  private String reason() {
-    return "this version has no rdma data path yet (" + found() + ")";
-  }
-
-  private String found() {
-    try (Stream<Path> entries = Files.list(devices)) {
-      String names =
-          entries
-              .map(entry -> String.valueOf(entry.getFileName()))
-              .sorted()
-              .collect(Collectors.joining(", "));
-      return names.isEmpty()
-          ? "no RDMA device in " + devices
-          : "RDMA devices of this machine: " + names;
-    } catch (NoSuchFileException e) {
-      return "no RDMA device: there is no " + devices;
-    } catch (IOException | UncheckedIOException e) {
-      return "RDMA devices unknown: " + devices + " cannot be read";
+  /**
+   * What to open.
+   *
+   * @throws TransportUnavailableException if there is nothing, or the libraries are missing
+   */
+  private VerbsOpening opening(Map<String, String> environment) {
+    VerbsPort port = devices.choose(environment);
+    for (Availability needed :
+        List.of(NativeMemory.availability(), VerbsShim.LIBRARY.availability())) {
+      if (!needed.available()) {
+        throw unavailable(needed.detail(), needed.remedy());
+      }
     }
+    VerbsOpening opening = new VerbsOpening(environment, port);
+    List<String> known = opening.libraryDevices();
+    if (!known.contains(port.device())) {
+      throw unavailable(
+          "libibverbs has no driver for "
+              + port.device()
+              + (known.isEmpty() ? "" : ", only for " + String.join(", ", known)),
+          "Install it (Debian: apt-get install ibverbs-providers), and see that"
+              + " /dev/infiniband/uverbs* are there");
+    }
+    return opening;
+  }
+
+  private TransportUnavailableException unavailable(String why, String remedy) {
+    return new TransportUnavailableException(
+        why, FailureDetail.remedy(remedy).withTransport(name()));
   }
 }

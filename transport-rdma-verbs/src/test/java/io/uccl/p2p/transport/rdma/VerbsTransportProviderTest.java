@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -52,26 +53,42 @@ class VerbsTransportProviderTest {
   }
 
   @Test
-  void isUnavailableAndNamesTheDevicesThatItFound() throws IOException {
-    Files.createDirectory(folder.resolve("mlx5_1"));
-    Files.createDirectory(folder.resolve("mlx5_0"));
-    Availability availability = new VerbsTransportProvider(folder).probe(Map.of());
-    assertThat(availability)
+  void saysThatThereIsNoDevice() {
+    assertThat(new VerbsTransportProvider(folder).probe(Map.of()))
         .isEqualTo(
             Availability.unavailable(
-                "this version has no rdma data path yet (RDMA devices of this machine: mlx5_0,"
-                    + " mlx5_1)",
-                "Use tcp: UCCL_P2P_TRANSPORT=tcp"));
+                "no RDMA device in " + folder, "Use tcp: UCCL_P2P_TRANSPORT=tcp"));
+    Path missing = folder.resolve("missing");
+    assertThat(new VerbsTransportProvider(missing).probe(Map.of()).detail())
+        .isEqualTo("no RDMA device: there is no " + missing);
   }
 
   @Test
-  void saysThatThereIsNoDevice() {
+  void withoutADeviceNothingIsLoadedAndTheAnswerIsQuick() {
+    long start = System.nanoTime();
+    Map<String, String> environment = Map.of("UCCL_IBV_SO", "/nowhere/libibverbs.so.1");
+    assertThat(new VerbsTransportProvider(folder).probe(environment).detail())
+        .contains("no RDMA device")
+        .doesNotContain("libibverbs");
+    assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofMillis(50));
+  }
+
+  @Test
+  void saysThatNoPortIsActive() throws IOException {
+    SysfsFolder.of(folder).port("mlx5_1", 1, "1: DOWN", "Ethernet");
+    SysfsFolder.of(folder).port("mlx5_0", 1, "2: INIT", "InfiniBand");
     assertThat(new VerbsTransportProvider(folder).probe(Map.of()).detail())
-        .isEqualTo("this version has no rdma data path yet (no RDMA device in " + folder + ")");
-    Path missing = folder.resolve("missing");
-    assertThat(new VerbsTransportProvider(missing).probe(Map.of()).detail())
-        .isEqualTo(
-            "this version has no rdma data path yet (no RDMA device: there is no " + missing + ")");
+        .isEqualTo("no port of mlx5_0, mlx5_1 is active");
+  }
+
+  @Test
+  void saysThatANamedDeviceIsNotThere() throws IOException {
+    SysfsFolder.of(folder).port("mlx5_0", 1, "4: ACTIVE", "InfiniBand");
+    assertThat(
+            new VerbsTransportProvider(folder)
+                .probe(Map.of("UCCL_P2P_RDMA_DEV", "mlx5_0,mlx5_7"))
+                .detail())
+        .isEqualTo("UCCL_P2P_RDMA_DEV names mlx5_7, but there are mlx5_0");
   }
 
   @Test

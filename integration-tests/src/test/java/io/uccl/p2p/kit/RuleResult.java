@@ -1,4 +1,4 @@
-package io.uccl.p2p.example;
+package io.uccl.p2p.kit;
 
 import org.junit.platform.engine.TestExecutionResult.Status;
 

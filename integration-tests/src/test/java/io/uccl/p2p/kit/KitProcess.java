@@ -1,4 +1,7 @@
-package io.uccl.p2p.example;
+package io.uccl.p2p.kit;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -16,9 +19,11 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.DynamicTest;
 
-/** A JVM that runs {@link KitMain}; its results can be taken as they come. */
-final class KitProcess implements AutoCloseable {
+/** A JVM that runs {@link KitMain}; each rule that it has run becomes a test here. */
+public final class KitProcess implements AutoCloseable {
 
   /** Longer than the longest rule may take: they have limits of their own. */
   private static final Duration PATIENCE = Duration.ofMinutes(8);
@@ -36,13 +41,16 @@ final class KitProcess implements AutoCloseable {
   /**
    * Starts one.
    *
+   * @param starter what runs the JVM's command, which is appended to it; empty: this machine
    * @param classPath the class path of the kit's JVM, and so of the peers that it starts
+   * @param testClass the class that binds a transport to the kit
    * @param tags the tag expression that selects the rules
    * @param options more options for the JVM
    */
-  static KitProcess start(String classPath, String testClass, String tags, List<String> options)
+  public static KitProcess start(
+      List<String> starter, String classPath, String testClass, String tags, List<String> options)
       throws IOException {
-    List<String> command = new ArrayList<>();
+    List<String> command = new ArrayList<>(starter);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(List.of("-ea", "-Xmx1g"));
     ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
@@ -76,8 +84,41 @@ final class KitProcess implements AutoCloseable {
     }
   }
 
-  /** The results, each as soon as it is there. */
-  Stream<RuleResult> results() {
+  /**
+   * A test for each rule that was run, as soon as its result is there, and a last one that sees
+   * that no rule was left out and that the JVM ended by itself.
+   *
+   * @param expected the names of all rules that it has to run
+   */
+  public Stream<DynamicTest> tests(List<String> expected) {
+    List<String> run = new ArrayList<>();
+    Stream<DynamicTest> rules =
+        results()
+            .map(
+                result -> {
+                  run.add(result.rule());
+                  return dynamicTest(result.rule(), () -> endAsThere(result));
+                });
+    DynamicTest end =
+        dynamicTest(
+            "No rule was left out, and the JVM ended by itself",
+            () -> {
+              assertThat(run).containsExactlyInAnyOrderElementsOf(expected);
+              assertThat(awaitExit()).isZero();
+            });
+    return Stream.concat(rules, Stream.of(end)).onClose(this::close);
+  }
+
+  private static void endAsThere(RuleResult result) {
+    switch (result.status()) {
+      case SUCCESSFUL -> assertThat(result.text()).isEmpty();
+      case ABORTED -> Assumptions.abort(result.text());
+      case FAILED ->
+          throw new AssertionError(result.rule() + ", in the kit's JVM: " + result.text());
+    }
+  }
+
+  private Stream<RuleResult> results() {
     return Stream.generate(this::next).takeWhile(Optional::isPresent).map(Optional::orElseThrow);
   }
 
@@ -95,8 +136,8 @@ final class KitProcess implements AutoCloseable {
   }
 
   /** The exit status, of a JVM that has nothing left to do. */
-  int awaitExit() throws InterruptedException {
-    if (!process.waitFor(20, TimeUnit.SECONDS)) {
+  private int awaitExit() throws InterruptedException {
+    if (!process.waitFor(60, TimeUnit.SECONDS)) {
       throw new AssertionError("the kit's JVM does not end: a thread was left running");
     }
     return process.exitValue();
@@ -104,6 +145,7 @@ final class KitProcess implements AutoCloseable {
 
   @Override
   public void close() {
+    process.descendants().forEach(ProcessHandle::destroyForcibly);
     process.destroyForcibly();
   }
 }

@@ -1,4 +1,4 @@
-package io.uccl.p2p.example;
+package io.uccl.p2p.kit;
 
 import java.io.PrintStream;
 import java.io.PrintWriter;

@@ -1,0 +1,59 @@
+package io.uccl.p2p.guest;
+
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.conformance.TransportConformance;
+import io.uccl.p2p.spi.TransportCapabilities;
+import io.uccl.p2p.spi.TransportCapabilities.Expiry;
+import io.uccl.p2p.spi.TransportCapabilities.Refusal;
+import io.uccl.p2p.spi.TransportCapabilities.TargetChecks;
+
+/**
+ * The kit on the rdma transport, on a device of the machine that it runs on. {@link
+ * VerbsConformanceTest} runs it in a guest.
+ */
+class VerbsKit extends TransportConformance {
+
+  /** As long as a message of soft RoCE may be. */
+  private static final long LONGEST = 8L << 20;
+
+  @Override
+  protected String transport() {
+    return "rdma";
+  }
+
+  @Override
+  protected TransportCapabilities capabilities() {
+    return new TransportCapabilities(
+        Refusal.BREAKS_CONNECTION, TargetChecks.NIC_KEY, Expiry.CLOSES_CHANNEL, true, LONGEST);
+  }
+
+  /** The guest's emulation moves 80 MB/s. */
+  @Override
+  protected boolean largeOperations() {
+    return false;
+  }
+
+  /** It has 4 GiB; that such offsets work, the driver of the shim's core shows with less memory. */
+  @Override
+  protected boolean largeRegions() {
+    return false;
+  }
+
+  @Override
+  protected boolean stopsWithPeer() {
+    return false;
+  }
+
+  @Override
+  protected FifoDescriptor withWrongKey(FifoDescriptor right) {
+    return FifoDescriptor.of(
+        right.address(),
+        right.length(),
+        right.rkey() ^ 1,
+        right.rid(),
+        right.idx(),
+        right.own0(),
+        right.own1(),
+        right.own2());
+  }
+}

@@ -1,0 +1,54 @@
+package io.uccl.p2p.transport.rdma;
+
+import io.uccl.p2p.MemoryKind;
+import io.uccl.p2p.spi.nativelib.Errno;
+
+/** What a person can do about a failure of libibverbs, from the error. */
+final class VerbsRemedies {
+
+  private VerbsRemedies() {}
+
+  /** A NIC could not be opened, or there is no library. */
+  static String ofOpening(VerbsReport report) {
+    return switch (report.error()) {
+      case Errno.ENOENT ->
+          "Install libibverbs (Debian: apt-get install libibverbs1 ibverbs-providers), or set"
+              + " UCCL_IBV_SO to its path";
+      case Errno.ENODEV ->
+          "Install the library's driver for the device (Debian: apt-get install ibverbs-providers)";
+      case Errno.ENOSYS ->
+          "It lists no devices where the kernel has no uverbs (modprobe ib_uverbs), or is not"
+              + " libibverbs: see UCCL_IBV_SO";
+      case Errno.EACCES, Errno.EPERM ->
+          "Let this user read and write /dev/infiniband/uverbs*; a container needs these devices";
+      case Errno.ENOMEM -> raiseLockedMemory();
+      default -> "See what ibv_devinfo says";
+    };
+  }
+
+  /** Memory could not be registered. */
+  static String ofRegistration(VerbsReport report, MemoryKind kind) {
+    if (kind != MemoryKind.HOST) {
+      return "Use a kernel from 5.12 on and NVIDIA's open driver, which share GPU memory as dma-buf,"
+          + " or load nvidia-peermem";
+    }
+    return switch (report.error()) {
+      case Errno.ENOMEM, Errno.EAGAIN -> raiseLockedMemory();
+      case Errno.EFAULT -> "The memory is not mapped, or may not be written";
+      default -> "See the limits in ibv_devinfo -v: max_mr, max_mr_size";
+    };
+  }
+
+  private static String raiseLockedMemory() {
+    return "Raise the limit of locked memory: ulimit -l unlimited, for ever with the line"
+        + " '* - memlock unlimited' in /etc/security/limits.conf";
+  }
+
+  /** What this process may lock, as one clause. */
+  static String lockedMemoryLimit() {
+    long limit = VerbsShim.lockedMemoryLimit();
+    return limit == Long.MAX_VALUE
+        ? "this process has no limit of locked memory"
+        : "the limit of locked memory of this process is " + limit + " bytes";
+  }
+}

@@ -1,0 +1,156 @@
+/*
+ * The veneer of p2p_verbs.h for the Java class io.uccl.p2p.transport.rdma.VerbsShim. Structures and
+ * texts are passed by the address of off-heap memory.
+ */
+
+#include "p2p_shim.h"
+#include "p2p_verbs.h"
+
+#include <jni.h>
+#include <stddef.h>
+
+#define SHIM(name) P2P_SHIM_EXPORT JNICALL Java_io_uccl_p2p_transport_rdma_VerbsShim_##name
+
+static void *at(jlong address)
+{
+    return address > 0 && address % 8 == 0 ? (void *)(intptr_t)address : NULL;
+}
+
+jint SHIM(abiVersion0)(JNIEnv *env, jclass type)
+{
+    (void)env;
+    (void)type;
+    return P2P_SHIM_ABI_VERSION;
+}
+
+jlong SHIM(devices)(JNIEnv *env, jclass type, jlong library, jlong names, jlong count,
+                    jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_devices(at(library), at(names), count, at(report));
+}
+
+jlong SHIM(open)(JNIEnv *env, jclass type, jlong opening, jlong found, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_open(at(opening), at(found), at(report));
+}
+
+jlong SHIM(close)(JNIEnv *env, jclass type, jlong nic, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_close(nic, at(report));
+}
+
+jlong SHIM(register)(JNIEnv *env, jclass type, jlong nic, jlong index, jlong address, jlong length,
+                     jint access, jint dmabuf, jlong key, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_register(nic, index, address, length, access, dmabuf, at(key), at(report));
+}
+
+jlong SHIM(closeMemory)(JNIEnv *env, jclass type, jlong nic, jlong index, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_close_memory(nic, index, at(report));
+}
+
+jlong SHIM(lockedMemoryLimit)(JNIEnv *env, jclass type)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_locked_memory_limit();
+}
+
+jlong SHIM(createQueuePair)(JNIEnv *env, jclass type, jlong nic, jint depth, jint tag,
+                            jlong number, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_create_queue_pair(nic, depth, tag, at(number), at(report));
+}
+
+jlong SHIM(connect)(JNIEnv *env, jclass type, jlong queue_pair, jlong path, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_connect(queue_pair, at(path), at(report));
+}
+
+jlong SHIM(breakQueuePair)(JNIEnv *env, jclass type, jlong queue_pair, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_break(queue_pair, at(report));
+}
+
+jlong SHIM(destroyQueuePair)(JNIEnv *env, jclass type, jlong queue_pair, jboolean outstanding_too,
+                             jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_destroy_queue_pair(queue_pair, outstanding_too == JNI_TRUE, at(report));
+}
+
+jlong SHIM(post)(JNIEnv *env, jclass type, jlong queue_pair, jlong slots, jlong count,
+                 jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_post(queue_pair, slots, count, at(report));
+}
+
+jlong SHIM(poll)(JNIEnv *env, jclass type, jlong nic, jlong completions, jlong count,
+                 jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_poll(nic, completions, count, at(report));
+}
+
+jlong SHIM(outstanding)(JNIEnv *env, jclass type, jlong nic, jlong completions, jlong count)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_outstanding(nic, completions, count);
+}
+
+jlong SHIM(events)(JNIEnv *env, jclass type, jlong nic, jlong events, jlong count, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_events(nic, events, count, at(report));
+}
+
+jlong SHIM(await)(JNIEnv *env, jclass type, jlong nics, jlong count, jint wakeup, jlong nanos)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_wait(nics, count, wakeup, nanos);
+}
+
+jlong SHIM(openWakeup)(JNIEnv *env, jclass type)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_open_wakeup();
+}
+
+jlong SHIM(wake)(JNIEnv *env, jclass type, jint wakeup)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_wake(wakeup);
+}
+
+jlong SHIM(closeWakeup)(JNIEnv *env, jclass type, jint wakeup)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_close_wakeup(wakeup);
+}
