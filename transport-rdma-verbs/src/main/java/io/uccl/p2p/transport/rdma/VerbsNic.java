@@ -1,6 +1,5 @@
 package io.uccl.p2p.transport.rdma;
 
-import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.RegionAccess;
 import io.uccl.p2p.RegistrationException;
@@ -11,12 +10,9 @@ import io.uccl.p2p.spi.nativelib.CudaMemory;
 import io.uccl.p2p.spi.nativelib.Errno;
 import java.nio.ByteBuffer;
 import java.util.BitSet;
-import java.util.LinkedHashSet;
-import java.util.List;
-import java.util.Set;
 
 /**
- * An opened device: its protection domain, completion queue, registrations and queue pairs.
+ * An opened device: its protection domain, completion queue and registrations.
  *
  * <p>Threads: the transport's owner, and the engine's thread for releases, which closes
  * registrations while others are in use, and in the end everything.
@@ -34,6 +30,9 @@ final class VerbsNic {
   private static final int TAG = 8;
   private static final int STATUS = 12;
   private static final int VENDOR = 16;
+  private static final int KIND = 20;
+
+  private static final int BROKEN = 1;
 
   private static final int EVENTS = 16;
   private static final int EVENT_BYTES = 8;
@@ -47,9 +46,7 @@ final class VerbsNic {
 
   private final OffHeap completions = new OffHeap(BATCH * COMPLETION_BYTES);
   private final OffHeap events = new OffHeap(EVENTS * EVENT_BYTES);
-  private final OffHeap key = new OffHeap(Long.BYTES);
-
-  private final Set<VerbsQueuePair> queuePairs = new LinkedHashSet<>();
+  private final OffHeap keys = new OffHeap(VerbsKeys.MOST * Integer.BYTES);
 
   /** Places of registrations that are not closed. Guarded by itself. */
   private final BitSet registrations = new BitSet();
@@ -57,7 +54,6 @@ final class VerbsNic {
   /** Of closing registrations. Guarded by {@link #registrations}. */
   private final VerbsReport closing = new VerbsReport();
 
-  private boolean failed;
   private boolean shutDown;
 
   private VerbsNic(VerbsOpening opening, VerbsFound found, long handle) {
@@ -100,6 +96,11 @@ final class VerbsNic {
     return report;
   }
 
+  /** Whether peers are reached by address, else by LID. */
+  boolean isByAddress() {
+    return opening.isByAddress() || found.needsAddress();
+  }
+
   /** Reads that a queue pair of this side serves. */
   int readsServed() {
     return Math.min(opening.readsServed(), found.readsServed());
@@ -112,7 +113,8 @@ final class VerbsNic {
         found.lid(),
         found.isEthernet(),
         found.pathMtu(),
-        readsServed());
+        readsServed(),
+        opening.isRoutable());
   }
 
   // -- registrations
@@ -120,32 +122,25 @@ final class VerbsNic {
   /**
    * Registers memory at a free place, by which operations name it.
    *
-   * @return the key that peers name it by
+   * @param to gets the keys that peers name its pieces by, and says which pieces there are
+   * @param nic number of this NIC
    * @throws RegistrationException if the device refuses
    */
-  int register(int place, RegionAccess access, MemorySpan memory) {
-    if (memory.length() > found.longestMemory()) {
-      throw new RegistrationException(
-          opening.port()
-              + " registers no memory of "
-              + memory.length()
-              + " bytes, but "
-              + found.longestMemory()
-              + " at most",
-          FailureDetail.remedy("Register it in pieces, as regions of their own")
-              .withTransport("rdma"));
-    }
+  void register(int place, RegionAccess access, MemorySpan memory, VerbsKeys to, int nic) {
     long result =
         memory.kind() == MemoryKind.HOST
-            ? register(place, access, memory, NO_DMABUF)
-            : registerGpu(place, access, memory);
+            ? register(place, access, memory, to.shift(), NO_DMABUF)
+            : registerGpu(place, access, memory, to.shift());
     if (result < 0) {
       throw refused(memory);
     }
     synchronized (registrations) {
       registrations.set(place);
     }
-    return (int) key.getLong(0);
+    long last = (memory.address() + memory.length() - 1) >>> to.shift();
+    for (long piece = memory.address() >>> to.shift(); piece <= last; piece++) {
+      to.put(nic, piece, keys.getInt((int) (piece % VerbsKeys.MOST) * Integer.BYTES));
+    }
   }
 
   private RegistrationException refused(MemorySpan memory) {
@@ -161,31 +156,32 @@ final class VerbsNic {
   }
 
   /** Where the kernel shares no dma-buf, nvidia-peermem may find the memory by its address. */
-  private long registerGpu(int place, RegionAccess access, MemorySpan memory) {
+  private long registerGpu(int place, RegionAccess access, MemorySpan memory, int shift) {
     int dmabuf = CudaMemory.openDmabuf(memory.address(), memory.length());
     if (dmabuf < 0) {
-      return register(place, access, memory, NO_DMABUF);
+      return register(place, access, memory, shift, NO_DMABUF);
     }
     try {
-      long result = register(place, access, memory, dmabuf);
+      long result = register(place, access, memory, shift, dmabuf);
       return result == -Errno.ENOSYS || result == -Errno.EOPNOTSUPP
-          ? register(place, access, memory, NO_DMABUF)
+          ? register(place, access, memory, shift, NO_DMABUF)
           : result;
     } finally {
       CudaMemory.closeDmabuf(dmabuf);
     }
   }
 
-  private long register(int place, RegionAccess access, MemorySpan memory, int dmabuf) {
+  private long register(int place, RegionAccess access, MemorySpan memory, int shift, int dmabuf) {
     int peers = (access.remoteRead() ? REMOTE_READ : 0) | (access.remoteWrite() ? REMOTE_WRITE : 0);
     return VerbsShim.register(
         handle,
         place,
         memory.address(),
         memory.length(),
+        shift,
         peers,
         dmabuf,
-        key.address(),
+        keys.address(),
         report.address());
   }
 
@@ -207,22 +203,7 @@ final class VerbsNic {
     }
   }
 
-  // -- queue pairs and operations
-
-  /**
-   * Makes a queue pair, see {@link VerbsQueuePair}.
-   *
-   * @throws TransportException if the device has no room for it, or has failed
-   */
-  VerbsQueuePair createQueuePair(int tag, int depth, int firstPacket) {
-    VerbsQueuePair pair = new VerbsQueuePair(this, tag, depth, firstPacket);
-    queuePairs.add(pair);
-    return pair;
-  }
-
-  void forget(VerbsQueuePair pair) {
-    queuePairs.remove(pair);
-  }
+  // -- completions and events
 
   /** Reads completions; how many, or {@code -errno} of the queue. */
   long poll(int count) {
@@ -240,6 +221,11 @@ final class VerbsNic {
   /** See {@link VerbsStatus}. */
   int completedStatus(int index) {
     return completions.getInt(index * COMPLETION_BYTES + STATUS);
+  }
+
+  /** Whether it is no operation that ended, but the connection that broke. */
+  boolean isBroken(int index) {
+    return completions.getInt(index * COMPLETION_BYTES + KIND) == BROKEN;
   }
 
   int completedVendor(int index) {
@@ -271,42 +257,16 @@ final class VerbsNic {
 
   // -- the end
 
-  /** The device works no more: from now on it may only be shut down. */
-  void fail() {
-    failed = true;
-  }
-
-  boolean hasFailed() {
-    return failed;
-  }
-
-  /** What {@link #forEachOutstanding} calls. */
-  interface Outstanding {
-    void operation(long id, int tag);
-  }
-
-  /** Calls {@code each} with every operation that has not come back. */
-  void forEachOutstanding(Outstanding each) {
-    int most = found.operations();
-    OffHeap outstanding = new OffHeap(most * COMPLETION_BYTES);
-    long count = VerbsShim.outstanding(handle, outstanding.address(), most);
-    for (int i = 0; i < count; i++) {
-      int at = i * COMPLETION_BYTES;
-      each.operation(outstanding.getLong(at), outstanding.getInt(at + TAG));
-    }
-  }
-
   /**
-   * Ends everything: destroys the queue pairs, closes what is registered and the device. When it
-   * returns, nothing touches any memory. Idempotent; nothing else may be called afterwards.
+   * Closes what is registered and the device, whose connections are destroyed. When it returns,
+   * nothing touches any memory. Idempotent; nothing else may be called afterwards.
    *
    * @throws TransportException if the device keeps something
    */
-  synchronized void shutDown() {
+  void shutDown() {
     if (shutDown) {
       return;
     }
-    List.copyOf(queuePairs).forEach(pair -> pair.destroy(true));
     synchronized (registrations) {
       for (int place : registrations.stream().toArray()) {
         close(place);

@@ -55,10 +55,15 @@ record VerbsPort(String device, int number, Path folder) {
     return !address.isEmpty() && !address.equals(NO_ADDRESS);
   }
 
+  /** Whether an address is RoCE v2's, which routers carry. */
+  boolean isRoutable(int index) {
+    return read("gid_attrs/types/" + index).equals("RoCE v2");
+  }
+
   private int rank(int index) {
     String address = address(index);
     int kind = address.startsWith(IPV4_MAPPED) ? 0 : address.startsWith(LINK_LOCAL) ? 2 : 1;
-    return kind + (read("gid_attrs/types/" + index).equals("RoCE v2") ? 0 : 3);
+    return kind + (isRoutable(index) ? 0 : 3);
   }
 
   /** In 32 hexadecimal digits; empty if there is no such index. */

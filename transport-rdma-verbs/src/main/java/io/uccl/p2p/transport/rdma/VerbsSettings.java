@@ -31,6 +31,14 @@ final class VerbsSettings {
           List.of(),
           VerbsSettings::devices);
 
+  static final Setting<Integer> QUEUE_PAIRS =
+      Setting.integer(
+          "UCCL_P2P_RDMA_QPS",
+          "queue pairs of a connection",
+          4,
+          1,
+          VerbsParameters.MOST_QUEUE_PAIRS);
+
   /** Empty when unset: detected, an IPv4-mapped RoCE v2 address being preferred. */
   static final Setting<OptionalInt> GID_INDEX =
       new Setting<>(
@@ -39,16 +47,17 @@ final class VerbsSettings {
           "detected, IPv4-mapped RoCE v2 first",
           "a number from 0 to 255",
           OptionalInt.empty(),
-          text -> {
-            int index = Integer.parseInt(text);
-            if (index < 0 || index > 255) {
-              throw new IllegalArgumentException("out of range");
-            }
-            return OptionalInt.of(index);
-          });
+          text -> number(text, 255));
 
-  static final Setting<Integer> SERVICE_LEVEL =
-      Setting.integer("UCCL_P2P_RDMA_SL", "service level", 3, 0, 15);
+  /** Empty when unset: it depends on the network. */
+  static final Setting<OptionalInt> SERVICE_LEVEL =
+      new Setting<>(
+          "UCCL_P2P_RDMA_SL",
+          "service level",
+          "3; 0 on InfiniBand",
+          "a number from 0 to 15",
+          OptionalInt.empty(),
+          text -> number(text, 15));
 
   static final Setting<Integer> TRAFFIC_CLASS =
       Setting.integer("UCCL_P2P_RDMA_TC", "traffic class", 104, 0, 255);
@@ -78,6 +87,7 @@ final class VerbsSettings {
       List.of(
           LIBIBVERBS,
           DEVICES,
+          QUEUE_PAIRS,
           GID_INDEX,
           SERVICE_LEVEL,
           TRAFFIC_CLASS,
@@ -86,6 +96,14 @@ final class VerbsSettings {
           FLUSH);
 
   private VerbsSettings() {}
+
+  private static OptionalInt number(String text, int most) {
+    int number = Integer.parseInt(text);
+    if (number < 0 || number > most) {
+      throw new IllegalArgumentException("out of range");
+    }
+    return OptionalInt.of(number);
+  }
 
   private static List<String> devices(String text) {
     List<String> names =

@@ -72,7 +72,10 @@ public final class VerbsTransportProvider implements TransportProvider {
 
   @Override
   public Transport open(TransportContext context) {
-    return new VerbsTransport(opening(context.environment()), context.maxInflightOperations());
+    return new VerbsTransport(
+        List.of(opening(context.environment())),
+        context.environment(),
+        context.maxInflightOperations());
   }
 
   /**

@@ -135,7 +135,8 @@ class VerbsTransportProviderTest {
     assertThat(VerbsSettings.LIBIBVERBS.in(nothing)).isEmpty();
     assertThat(VerbsSettings.DEVICES.in(nothing)).isEmpty();
     assertThat(VerbsSettings.GID_INDEX.in(nothing)).isEqualTo(OptionalInt.empty());
-    assertThat(VerbsSettings.SERVICE_LEVEL.in(nothing)).isEqualTo(3);
+    assertThat(VerbsSettings.SERVICE_LEVEL.in(nothing)).isEmpty();
+    assertThat(VerbsSettings.QUEUE_PAIRS.in(nothing)).isEqualTo(4);
     assertThat(VerbsSettings.TRAFFIC_CLASS.in(nothing)).isEqualTo(104);
     assertThat(VerbsSettings.MAX_RD_ATOMIC.in(nothing)).isEqualTo(16);
     assertThat(VerbsSettings.MAX_DEST_RD_ATOMIC.in(nothing)).isEqualTo(16);
