@@ -3,6 +3,7 @@ package io.uccl.p2p.transport.rdma;
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.nativelib.Errno;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.util.List;
 import java.util.function.LongConsumer;
 import java.util.stream.IntStream;

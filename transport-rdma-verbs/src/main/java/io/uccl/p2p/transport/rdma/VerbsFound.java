@@ -1,5 +1,7 @@
 package io.uccl.p2p.transport.rdma;
 
+import io.uccl.p2p.spi.nativelib.OffHeap;
+
 /** What a NIC turned out to be; {@code p2p_verbs.h} draws it as {@code struct p2p_verbs_found}. */
 final class VerbsFound {
 

@@ -3,6 +3,7 @@ package io.uccl.p2p.transport.rdma;
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.TransportUnavailableException;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

@@ -2,6 +2,7 @@ package io.uccl.p2p.transport.rdma;
 
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.HandshakeException;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 
 /**
  * How the queue pairs of a connection reach those of the peer; {@code p2p_verbs.h} draws each as

@@ -19,6 +19,7 @@ import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.nativelib.Errno;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.security.SecureRandom;
 import java.util.ArrayDeque;
 import java.util.ArrayList;

@@ -121,6 +121,7 @@ class VerbsTransportProviderTest {
         .containsExactly(
             "UCCL_IBV_SO",
             "UCCL_P2P_RDMA_DEV",
+            "UCCL_P2P_RDMA_QPS",
             "UCCL_P2P_RDMA_GID_INDEX",
             "UCCL_P2P_RDMA_SL",
             "UCCL_P2P_RDMA_TC",
