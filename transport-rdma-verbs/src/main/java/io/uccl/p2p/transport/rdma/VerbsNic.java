@@ -23,6 +23,9 @@ final class VerbsNic {
   /** Completions read in one call. */
   static final int BATCH = 256;
 
+  /** Events read in one call. */
+  static final int EVENTS = 16;
+
   private static final int REMOTE_READ = 1;
   private static final int REMOTE_WRITE = 2;
   private static final int NO_DMABUF = -1;
@@ -35,8 +38,8 @@ final class VerbsNic {
 
   private static final int BROKEN = 1;
 
-  private static final int EVENTS = 16;
   private static final int EVENT_BYTES = 8;
+  private static final int EVENT_TAG = 4;
 
   private final VerbsOpening opening;
   private final VerbsFound found;
@@ -233,27 +236,22 @@ final class VerbsNic {
     return completions.getInt(index * COMPLETION_BYTES + VENDOR);
   }
 
-  /** What {@link #readEvents} calls. */
-  interface Events {
-    void event(int type, int tag);
+  /**
+   * Reads events; how many, or {@code -errno} if they cannot be read any more. As many as {@link
+   * #EVENTS}: there may be more.
+   */
+  long readEvents() {
+    return VerbsShim.events(handle, events.address(), EVENTS, report.address());
   }
 
-  /**
-   * Calls {@code each} with every event; see {@link VerbsEvent}.
-   *
-   * @return how many there were, or {@code -errno} if they cannot be read any more
-   */
-  long readEvents(Events each) {
-    long all = 0;
-    long count;
-    do {
-      count = VerbsShim.events(handle, events.address(), EVENTS, report.address());
-      for (int i = 0; i < count; i++) {
-        each.event(events.getInt(i * EVENT_BYTES), events.getInt(i * EVENT_BYTES + 4));
-      }
-      all += count;
-    } while (count == EVENTS);
-    return count < 0 ? count : all;
+  /** See {@link VerbsEvent}. */
+  int eventType(int index) {
+    return events.getInt(index * EVENT_BYTES);
+  }
+
+  /** Tag of the connection that it is about, or -1. */
+  int eventTag(int index) {
+    return events.getInt(index * EVENT_BYTES + EVENT_TAG);
   }
 
   // -- the end

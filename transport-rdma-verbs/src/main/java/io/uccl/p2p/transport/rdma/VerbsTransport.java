@@ -56,6 +56,9 @@ final class VerbsTransport implements Transport {
   private static final FailureDetail DEVICE_FAILED =
       FailureDetail.remedy(CLOSE_ENGINE).withTransport("rdma");
 
+  /** As an array too: iterating over a list in every poll could allocate. */
+  private final VerbsNic[] polled;
+
   private final List<VerbsNic> nics;
   private final OffHeap nicHandles;
   private final int queuePairs;
@@ -107,6 +110,7 @@ final class VerbsTransport implements Transport {
    */
   VerbsTransport(List<VerbsOpening> openings, Map<String, String> environment, int window) {
     this.nics = open(openings);
+    this.polled = nics.toArray(VerbsNic[]::new);
     this.queuePairs = VerbsSettings.QUEUE_PAIRS.in(environment);
     this.flush = VerbsSettings.FLUSH.in(environment).equals("on");
     this.window = window;
@@ -380,7 +384,7 @@ final class VerbsTransport implements Transport {
       report(ended.remove(), into);
       moved = true;
     }
-    for (VerbsNic nic : nics) {
+    for (VerbsNic nic : polled) {
       moved |= read(nic, into);
     }
     if (!retiring.isEmpty()) {
@@ -471,11 +475,23 @@ final class VerbsTransport implements Transport {
     hasEvents = false;
     pollsSinceEvents = 0;
     boolean any = false;
-    for (VerbsNic nic : nics) {
-      long read = failed ? 0 : nic.readEvents((type, tag) -> event(type, tag, into));
+    for (VerbsNic nic : polled) {
+      any |= readEvents(nic, into);
+    }
+    return any;
+  }
+
+  private boolean readEvents(VerbsNic nic, CompletionBuffer into) {
+    boolean any = false;
+    long read = VerbsNic.EVENTS;
+    while (read == VerbsNic.EVENTS && !failed) {
+      read = nic.readEvents();
       any |= read != 0;
       if (read < 0) {
         nicFailed(nic.report().failure("the device's events cannot be read", CLOSE_ENGINE), into);
+      }
+      for (int i = 0; i < read; i++) {
+        event(nic.eventType(i), nic.eventTag(i), into);
       }
     }
     return any;
