@@ -80,13 +80,14 @@ final class VerbsTransport implements Transport {
   private record Ended(long id, VerbsChannel channel, P2pException failure) {}
 
   /**
-   * Opens the NIC.
+   * Opens the first NIC.
    *
+   * @param openings 1 and more
    * @param window operations that the engine hands to a channel at most
    * @throws TransportUnavailableException if it cannot be opened
    */
-  VerbsTransport(VerbsOpening opening, int window) {
-    this.nic = VerbsNic.open(opening);
+  VerbsTransport(List<VerbsOpening> openings, int window) {
+    this.nic = VerbsNic.open(openings.get(0));
     this.window = window;
     nicHandles.putLong(0, nic.handle());
     this.capabilities =

@@ -1,0 +1,34 @@
+package io.uccl.p2p.transport.rdma;
+
+import io.uccl.p2p.spi.Availability;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Probes once in a fresh JVM, and prints the answer, what it took, and which libraries the process
+ * has mapped that it would not have without.
+ *
+ * <p>Takes the folder that stands for {@code /}; by default it is that itself.
+ */
+final class ProbeMain {
+
+  private ProbeMain() {}
+
+  public static void main(String[] arguments) throws IOException {
+    KernelFiles kernel =
+        arguments.length == 0 ? KernelFiles.LIVE : new KernelFiles(Path.of(arguments[0]));
+    long start = System.nanoTime();
+    Availability availability = new VerbsTransportProvider(kernel).probe(Map.of());
+    double milliseconds = (System.nanoTime() - start) / 1e6;
+    System.out.println(availability.detail());
+    System.out.printf("probed in %.1f ms%n", milliseconds);
+    List<String> mapped =
+        Files.readAllLines(Path.of("/proc/self/maps")).stream()
+            .filter(line -> line.contains("libp2p") || line.matches(".*lib(ibverbs|rdma|cuda).*"))
+            .toList();
+    System.out.println("libraries of RDMA or of p2p: " + (mapped.isEmpty() ? "none" : mapped));
+  }
+}
