@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Probes in a fresh JVM, and prints the answer, what it took, and which libraries the process has
@@ -22,11 +21,13 @@ final class ProbeMain {
         arguments.length == 0 ? KernelFiles.LIVE : new KernelFiles(Path.of(arguments[0]));
     VerbsTransportProvider provider = new VerbsTransportProvider(kernel);
     double first = probe(provider);
-    System.out.println(provider.probe(Map.of()).detail());
+    System.out.println(provider.probe(System.getenv()).detail());
     System.out.printf("probed in %.1f ms, and again in %.1f ms%n", first, probe(provider));
     List<String> mapped =
         Files.readAllLines(Path.of("/proc/self/maps")).stream()
-            .filter(line -> line.contains("libp2p") || line.matches(".*lib(ibverbs|rdma|cuda).*"))
+            .filter(line -> line.matches(".*/lib(p2p|ibverbs|rdma|cuda).*"))
+            .map(line -> line.substring(line.lastIndexOf('/') + 1))
+            .distinct()
             .toList();
     System.out.println("libraries of RDMA or of p2p: " + (mapped.isEmpty() ? "none" : mapped));
   }
@@ -34,7 +35,7 @@ final class ProbeMain {
   /** How long it takes, in milliseconds. */
   private static double probe(VerbsTransportProvider provider) {
     long start = System.nanoTime();
-    Availability unused = provider.probe(Map.of());
+    Availability unused = provider.probe(System.getenv());
     return (System.nanoTime() - start) / 1e6;
   }
 }
