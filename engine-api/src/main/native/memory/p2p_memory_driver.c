@@ -3,10 +3,13 @@
 
 #include "p2p_check.h"
 #include "p2p_memory.h"
+#include "p2p_wakeup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static volatile unsigned char *bytes(int64_t address)
 {
@@ -90,6 +93,21 @@ static void every_input_has_an_answer(int64_t page)
     CHECK(p2p_memory_discard(address, page) == -ENOMEM);
 }
 
+static void a_wake_up_is_given_and_read(void)
+{
+    int64_t wakeup = p2p_wakeup_open();
+    CHECK(wakeup >= 0);
+    CHECK((fcntl((int)wakeup, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(p2p_wakeup_give((int32_t)wakeup) == 0);
+    CHECK(p2p_wakeup_give((int32_t)wakeup) == 0);
+    uint64_t given = 0;
+    CHECK(read((int)wakeup, &given, sizeof(given)) == (ssize_t)sizeof(given) && given == 2);
+    CHECK(read((int)wakeup, &given, sizeof(given)) < 0 && errno == EAGAIN);
+    CHECK(p2p_wakeup_close((int32_t)wakeup) == 0);
+    CHECK(p2p_wakeup_give(-1) == -EBADF);
+    CHECK(p2p_wakeup_close(-1) == -EBADF);
+}
+
 int main(void)
 {
     int64_t page = p2p_memory_page_size();
@@ -98,5 +116,6 @@ int main(void)
     more_than_4_gib();
     discard_gives_locked_pages_back(page);
     every_input_has_an_answer(page);
+    a_wake_up_is_given_and_read();
     return 0;
 }

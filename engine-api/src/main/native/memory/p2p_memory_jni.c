@@ -3,6 +3,7 @@
 #include "p2p_cuda.h"
 #include "p2p_memory.h"
 #include "p2p_shim.h"
+#include "p2p_wakeup.h"
 
 #include <errno.h>
 #include <jni.h>
@@ -71,6 +72,27 @@ jlong SHIM(closeCudaDmabuf)(JNIEnv *env, jclass type, jint fd)
     (void)env;
     (void)type;
     return p2p_cuda_close_dmabuf(fd);
+}
+
+jlong SHIM(openWakeUp)(JNIEnv *env, jclass type)
+{
+    (void)env;
+    (void)type;
+    return p2p_wakeup_open();
+}
+
+jlong SHIM(giveWakeUp)(JNIEnv *env, jclass type, jint wakeup)
+{
+    (void)env;
+    (void)type;
+    return p2p_wakeup_give(wakeup);
+}
+
+jlong SHIM(closeWakeUp)(JNIEnv *env, jclass type, jint wakeup)
+{
+    (void)env;
+    (void)type;
+    return p2p_wakeup_close(wakeup);
 }
 
 /* Address of a direct buffer's byte 0, or -EINVAL if it has none. */

@@ -6,7 +6,7 @@
  * fi_info says: nothing is taken for granted of a provider.
  *
  * Threads: calls on one endpoint come from one thread at a time, except p2p_cxi_close_memory, which
- * any thread may call if the threading model is FI_THREAD_SAFE, and the functions on wake-ups.
+ * any thread may call if the threading model is FI_THREAD_SAFE.
  *
  * Results: 0 or more, or -errno, which is libfabric's where libfabric refused. A function that is
  * given a report fills it when it fails.
@@ -206,19 +206,10 @@ int64_t p2p_cxi_poll(int64_t endpoint, int64_t completions, int64_t count,
                      struct p2p_cxi_report *report);
 
 /*
- * Blocks until there may be something to poll, the wake-up was given, or the time is over; also
- * when a signal comes. Takes the wake-up. The endpoint may be 0, and the wake-up -1: then it is not
- * waited for.
+ * Blocks until there may be something to poll, the wake-up (eventfd(2)) was given, or the time is
+ * over; also when a signal comes. Takes the wake-up. The endpoint may be 0, and the wake-up -1: then
+ * it is not waited for.
  */
 int64_t p2p_cxi_wait(int64_t endpoint, int32_t wakeup, int64_t nanos);
-
-/* Makes a wake-up; returns its file descriptor. */
-int64_t p2p_cxi_open_wakeup(void);
-
-/* Gives it. Any thread. */
-int64_t p2p_cxi_wake(int32_t wakeup);
-
-/* Closes it. */
-int64_t p2p_cxi_close_wakeup(int32_t wakeup);
 
 #endif

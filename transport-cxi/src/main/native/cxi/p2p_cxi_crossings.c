@@ -11,7 +11,6 @@
  *      16    8  calls of poll that gave completions back
  *      24    8  completions that they gave back
  *      32    8  calls of await
- *      40    8  calls of wake
  */
 #define _GNU_SOURCE
 
@@ -30,10 +29,9 @@ struct counts {
     _Atomic int64_t fruitful_polls;
     _Atomic int64_t completions;
     _Atomic int64_t awaits;
-    _Atomic int64_t wakes;
 };
 
-_Static_assert(sizeof(struct counts) == 48, "as drawn");
+_Static_assert(sizeof(struct counts) == 40, "as drawn");
 
 static struct counts *counts;
 
@@ -65,8 +63,6 @@ int64_t __real_p2p_cxi_poll(int64_t, int64_t, int64_t, struct p2p_cxi_report *);
 int64_t __wrap_p2p_cxi_poll(int64_t, int64_t, int64_t, struct p2p_cxi_report *);
 int64_t __real_p2p_cxi_wait(int64_t, int32_t, int64_t);
 int64_t __wrap_p2p_cxi_wait(int64_t, int32_t, int64_t);
-int64_t __real_p2p_cxi_wake(int32_t);
-int64_t __wrap_p2p_cxi_wake(int32_t);
 
 int64_t __wrap_p2p_cxi_post(int64_t endpoint, int64_t peer, int32_t channel, int64_t slots,
                             int64_t number, struct p2p_cxi_report *report)
@@ -91,10 +87,4 @@ int64_t __wrap_p2p_cxi_wait(int64_t endpoint, int32_t wakeup, int64_t nanos)
 {
     count(&counts->awaits, 1);
     return __real_p2p_cxi_wait(endpoint, wakeup, nanos);
-}
-
-int64_t __wrap_p2p_cxi_wake(int32_t wakeup)
-{
-    count(&counts->wakes, 1);
-    return __real_p2p_cxi_wake(wakeup);
 }

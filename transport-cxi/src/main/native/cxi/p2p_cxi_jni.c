@@ -107,24 +107,3 @@ jlong SHIM(await)(JNIEnv *env, jclass type, jlong endpoint, jint wakeup, jlong n
     (void)type;
     return p2p_cxi_wait(endpoint, wakeup, nanos);
 }
-
-jlong SHIM(openWakeup)(JNIEnv *env, jclass type)
-{
-    (void)env;
-    (void)type;
-    return p2p_cxi_open_wakeup();
-}
-
-jlong SHIM(wake)(JNIEnv *env, jclass type, jint wakeup)
-{
-    (void)env;
-    (void)type;
-    return p2p_cxi_wake(wakeup);
-}
-
-jlong SHIM(closeWakeup)(JNIEnv *env, jclass type, jint wakeup)
-{
-    (void)env;
-    (void)type;
-    return p2p_cxi_close_wakeup(wakeup);
-}

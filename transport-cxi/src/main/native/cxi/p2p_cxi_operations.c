@@ -7,7 +7,6 @@
 #include <rdma/fi_errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -276,26 +275,6 @@ int64_t p2p_cxi_outstanding(int64_t handle, int64_t completions, int64_t count)
 }
 
 /* -- waiting */
-
-int64_t p2p_cxi_open_wakeup(void)
-{
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd >= 0 ? fd : -(int64_t)errno;
-}
-
-int64_t p2p_cxi_wake(int32_t wakeup)
-{
-    uint64_t one = 1;
-    /* EAGAIN: it was given so often that it cannot be counted higher; it is given. */
-    return write(wakeup, &one, sizeof(one)) == (ssize_t)sizeof(one) || errno == EAGAIN
-               ? 0
-               : -(int64_t)errno;
-}
-
-int64_t p2p_cxi_close_wakeup(int32_t wakeup)
-{
-    return close(wakeup) == 0 ? 0 : -(int64_t)errno;
-}
 
 int64_t p2p_cxi_wait(int64_t handle, int32_t wakeup, int64_t nanos)
 {

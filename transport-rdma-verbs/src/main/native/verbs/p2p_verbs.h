@@ -6,7 +6,7 @@
  * libibverbs is opened at run time and never linked.
  *
  * Threads: calls on all NICs and on their connections come from one thread at a time, except
- * p2p_verbs_close_memory, which any thread may call, and the functions on wake-ups.
+ * p2p_verbs_close_memory, which any thread may call.
  *
  * Results: 0 or more, or -errno. A function that is given a report fills it when it fails.
  */
@@ -323,21 +323,12 @@ int64_t p2p_verbs_events(int64_t nic, int64_t events, int64_t count,
 
 /*
  * Blocks until there may be something to poll on one of the NICs, or an event to be read, or the
- * wake-up was given, or the time is over; also when a signal comes. Takes the wake-up. -1 in place
- * of the wake-up: it is not waited for. nics: the address of count handles,
+ * wake-up (eventfd(2)) was given, or the time is over; also when a signal comes. Takes the wake-up.
+ * -1 in place of the wake-up: it is not waited for. nics: the address of count handles,
  * P2P_VERBS_NICS at most.
  *
  * Returns 1 if a NIC has an event to be read, else 0.
  */
 int64_t p2p_verbs_wait(int64_t nics, int64_t count, int32_t wakeup, int64_t nanos);
-
-/* Makes a wake-up; returns its file descriptor. */
-int64_t p2p_verbs_open_wakeup(void);
-
-/* Gives it. Any thread. */
-int64_t p2p_verbs_wake(int32_t wakeup);
-
-/* Closes it. */
-int64_t p2p_verbs_close_wakeup(int32_t wakeup);
 
 #endif

@@ -14,10 +14,10 @@
 #include "p2p_verbs_nic.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -115,10 +115,11 @@ static bool close_memory(struct side *side, int64_t place)
 
 #define BOTH (P2P_VERBS_REMOTE_READ | P2P_VERBS_REMOTE_WRITE)
 
-static bool open_side(struct side *side, int32_t tag, char **arguments)
+static bool open_side(struct side *side, int32_t tag, int32_t completion_depth, char **arguments)
 {
     struct p2p_verbs_report report;
     struct p2p_verbs_opening opening = opening_of(arguments);
+    opening.completion_depth = completion_depth;
     memset(side, 0, sizeof(*side));
     side->tag = tag;
     for (int i = 0; i < NICS; i++) {
@@ -717,16 +718,14 @@ static void breaking_flushes(struct side *here, struct side *there)
 
 static void wakes(struct side *here)
 {
-    int64_t wakeup = p2p_verbs_open_wakeup();
+    int wakeup = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     int64_t nics = (int64_t)(intptr_t)here->nics;
-    check(wakeup >= 0, "a wake-up");
-    check((fcntl((int)wakeup, F_GETFD) & FD_CLOEXEC) != 0, "that no child inherits");
-    check(p2p_verbs_wake((int32_t)wakeup) == 0, "is given");
+    check(wakeup >= 0, "a wake-up that is given");
     time_t start = time(NULL);
-    check(p2p_verbs_wait(nics, 1, (int32_t)wakeup, 60 * SECOND) == 0, "ends a wait");
+    check(p2p_verbs_wait(nics, 1, wakeup, 60 * SECOND) == 0, "ends a wait");
     check(time(NULL) - start < 30, "at once");
-    check(p2p_verbs_wait(nics, 1, (int32_t)wakeup, 1) == 0, "and is taken by it");
-    check(p2p_verbs_close_wakeup((int32_t)wakeup) == 0, "and closed");
+    check(p2p_verbs_wait(nics, 1, wakeup, 1) == 0, "and is taken by it");
+    close(wakeup);
 }
 
 static void a_completion_ends_a_wait(struct side *here, struct side *there)
@@ -842,8 +841,6 @@ static void says_no(struct side *here, char **arguments)
     check(p2p_verbs_wait(nics, 1, -1, -1) == -EINVAL, "a negative wait");
     check(p2p_verbs_wait(0, 1, -1, 1) == -EINVAL, "wait for NICs nowhere");
     check(p2p_verbs_wait(no_slot, 1, -1, 1) == -EINVAL, "wait for something else");
-    check(p2p_verbs_wake(-1) == -EBADF, "a wake-up that is none");
-    check(p2p_verbs_close_wakeup(-1) == -EBADF, "close of a wake-up that is none");
 }
 
 /* What is outstanding is forgotten with its connection; the NICs are closed next. */
@@ -872,6 +869,48 @@ static void close_side(struct side *side, const char *what)
     free(side->bytes);
 }
 
+/* Connections of one NIC: together they never have more under way than its queue has room for. */
+static void share_the_completion_queue(char **arguments)
+{
+    enum { ROOM = 64, COUNT = 100 };
+    static struct side here;
+    static struct side there;
+    static struct side second_here;
+    static struct side second_there;
+    if (!open_side(&here, 11, ROOM, arguments) || !open_side(&there, 12, 4096, arguments)) {
+        check(false, "two sides");
+        return;
+    }
+    second_here = here;
+    second_there = there;
+    second_here.tag = 13;
+    second_there.tag = 14;
+    check(connect_sides(&here, &there, 1, 4) && connect_sides(&second_here, &second_there, 1, 4),
+          "two connections");
+    struct slot slots[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        slots[i] = slot_of(i, WRITE, &here, 8, &there, 8 * i);
+    }
+    /* Nobody answers, so all stays under way. */
+    struct p2p_verbs_report report;
+    check(p2p_verbs_break(there.connection, &report) == 0 &&
+              p2p_verbs_break(second_there.connection, &report) == 0,
+          "the other side is broken");
+    int64_t first = post(&here, slots, COUNT);
+    int64_t second = post(&second_here, slots, COUNT);
+    check(first > 0 && first + second <= ROOM, "no more are taken than there is room for");
+    check(p2p_verbs_break(here.connection, &report) == 0, "the first connection is broken");
+    check(await(&here, first + 1) == first + 1, "what it had comes back");
+    int64_t third = post(&second_here, slots, COUNT);
+    check(third > 0, "and makes room for the second");
+    check(p2p_verbs_break(second_here.connection, &report) == 0, "which is broken too");
+    check(await(&here, second + third + 1) == second + third + 1, "what that one had comes back");
+    destroy_sides(&here, &there);
+    destroy_sides(&second_here, &second_there);
+    close_side(&here, "one side is closed");
+    close_side(&there, "and the other");
+}
+
 int main(int count, char **arguments)
 {
     if (count != 4) {
@@ -880,7 +919,7 @@ int main(int count, char **arguments)
     }
     static struct side here;
     static struct side there;
-    if (!open_side(&here, 3, arguments) || !open_side(&there, 8, arguments) ||
+    if (!open_side(&here, 3, 4096, arguments) || !open_side(&there, 8, 4096, arguments) ||
         !connect_sides(&here, &there, 1, 1)) {
         return 1;
     }
@@ -911,6 +950,7 @@ int main(int count, char **arguments)
     check(connect_sides(&here, &there, NICS, 4), "four queue pairs on two NICs");
     one_of_several_breaks(&here, &there);
     flushes(&here, &there);
+    share_the_completion_queue(arguments);
     check(connect_sides(&here, &there, NICS, 4), "and at last");
     ends_in_the_middle(&here, &there);
     close_side(&here, "the first side is closed");

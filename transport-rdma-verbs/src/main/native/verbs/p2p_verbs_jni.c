@@ -134,24 +134,3 @@ jlong SHIM(await)(JNIEnv *env, jclass type, jlong nics, jlong count, jint wakeup
     (void)type;
     return p2p_verbs_wait(nics, count, wakeup, nanos);
 }
-
-jlong SHIM(openWakeup)(JNIEnv *env, jclass type)
-{
-    (void)env;
-    (void)type;
-    return p2p_verbs_open_wakeup();
-}
-
-jlong SHIM(wake)(JNIEnv *env, jclass type, jint wakeup)
-{
-    (void)env;
-    (void)type;
-    return p2p_verbs_wake(wakeup);
-}
-
-jlong SHIM(closeWakeup)(JNIEnv *env, jclass type, jint wakeup)
-{
-    (void)env;
-    (void)type;
-    return p2p_verbs_close_wakeup(wakeup);
-}

@@ -4,33 +4,10 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct p2p_verbs_event) == 8, "as drawn");
-
-/* -- wake-ups */
-
-int64_t p2p_verbs_open_wakeup(void)
-{
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd >= 0 ? fd : -(int64_t)errno;
-}
-
-int64_t p2p_verbs_wake(int32_t wakeup)
-{
-    uint64_t one = 1;
-    /* EAGAIN: it was given so often that it cannot be counted higher; it is given. */
-    return write(wakeup, &one, sizeof(one)) == (ssize_t)sizeof(one) || errno == EAGAIN
-               ? 0
-               : -(int64_t)errno;
-}
-
-int64_t p2p_verbs_close_wakeup(int32_t wakeup)
-{
-    return close(wakeup) == 0 ? 0 : -(int64_t)errno;
-}
 
 /* -- waiting */
 

@@ -50,6 +50,15 @@ final class MemoryShim implements NativeLibrary.Binding {
   /** Closes it. */
   static native long closeCudaDmabuf(int fd);
 
+  /** A descriptor that ends waits. */
+  static native long openWakeUp();
+
+  /** Gives it. */
+  static native long giveWakeUp(int wakeUp);
+
+  /** Closes it. */
+  static native long closeWakeUp(int wakeUp);
+
   /** Address of byte 0 of a direct buffer. */
   static native long bufferAddress(ByteBuffer buffer);
 

@@ -58,10 +58,4 @@ final class CxiShim implements NativeLibrary.Binding {
   static native long poll(long endpoint, long completions, long count, long report);
 
   static native long await(long endpoint, int wakeup, long nanos);
-
-  static native long openWakeup();
-
-  static native long wake(int wakeup);
-
-  static native long closeWakeup(int wakeup);
 }

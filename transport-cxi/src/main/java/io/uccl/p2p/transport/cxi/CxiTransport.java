@@ -18,8 +18,8 @@ import io.uccl.p2p.spi.RegisteredMemory;
 import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
-import io.uccl.p2p.spi.nativelib.Errno;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
+import io.uccl.p2p.spi.nativelib.WakeUp;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -71,9 +71,7 @@ final class CxiTransport implements Transport {
   /** Places of registrations; the reaper frees them. Guarded by itself. */
   private final BitSet places = new BitSet();
 
-  private final Object wakeupLock = new Object();
-  private final int wakeup;
-  private boolean wakeupClosed;
+  private final WakeUp wakeUp;
   private volatile boolean closed;
 
   /** An operation that was taken and ended without a completion. */
@@ -90,14 +88,16 @@ final class CxiTransport implements Transport {
             TransportCapabilities.Expiry.STAYS_IN_USE,
             found.revokes(),
             Math.min(LONGEST_OPERATION, found.longestOperation()));
-    long fd = CxiShim.openWakeup();
-    if (fd < 0) {
+    this.wakeUp = openWakeUp();
+  }
+
+  private WakeUp openWakeUp() {
+    try {
+      return new WakeUp("cxi");
+    } catch (TransportUnavailableException e) {
       endpoint.shutDown();
-      throw new TransportUnavailableException(
-          "no eventfd: " + Errno.describe((int) -fd),
-          FailureDetail.remedy("Raise the limit of open files (ulimit -n)").withTransport("cxi"));
+      throw e;
     }
-    this.wakeup = (int) fd;
   }
 
   @Override
@@ -417,17 +417,13 @@ final class CxiTransport implements Transport {
   public void block(long nanos) {
     if (ready.isEmpty() && ended.isEmpty() && failing == null) {
       boolean waits = endpoint.hasFailed() || endpoint.found().waits();
-      endpoint.await(wakeup, waits ? nanos : Math.min(nanos, ASK_AGAIN_NANOS));
+      endpoint.await(wakeUp.descriptor(), waits ? nanos : Math.min(nanos, ASK_AGAIN_NANOS));
     }
   }
 
   @Override
   public void wakeup() {
-    synchronized (wakeupLock) {
-      if (!wakeupClosed) {
-        CxiShim.wake(wakeup);
-      }
-    }
+    wakeUp.give();
   }
 
   // -- the end
@@ -439,10 +435,7 @@ final class CxiTransport implements Transport {
     }
     closed = true;
     List.copyOf(memories).forEach(CxiMemory::close);
-    synchronized (wakeupLock) {
-      wakeupClosed = true;
-      CxiShim.closeWakeup(wakeup);
-    }
+    wakeUp.close();
   }
 
   @Override

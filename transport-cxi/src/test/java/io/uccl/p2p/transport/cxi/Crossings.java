@@ -21,8 +21,7 @@ final class Crossings {
     POLLS,
     FRUITFUL_POLLS,
     COMPLETIONS,
-    AWAITS,
-    WAKES
+    AWAITS
   }
 
   private final ByteBuffer block;

@@ -63,10 +63,4 @@ final class VerbsShim implements NativeLibrary.Binding {
   static native long events(long nic, long events, long count, long report);
 
   static native long await(long nics, long count, int wakeup, long nanos);
-
-  static native long openWakeup();
-
-  static native long wake(int wakeup);
-
-  static native long closeWakeup(int wakeup);
 }

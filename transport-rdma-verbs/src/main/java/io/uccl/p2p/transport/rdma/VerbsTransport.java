@@ -17,9 +17,9 @@ import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
 import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportCapabilities;
-import io.uccl.p2p.spi.nativelib.Errno;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
 import io.uccl.p2p.spi.nativelib.OffHeap;
+import io.uccl.p2p.spi.nativelib.WakeUp;
 import java.security.SecureRandom;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -93,9 +93,7 @@ final class VerbsTransport implements Transport {
   /** A NIC works no more: from now on they may only be shut down. */
   private boolean failed;
 
-  private final Object wakeupLock = new Object();
-  private final int wakeup;
-  private boolean wakeupClosed;
+  private final WakeUp wakeUp;
   private volatile boolean closed;
 
   /** An operation that was taken and ended without a completion. */
@@ -127,14 +125,7 @@ final class VerbsTransport implements Transport {
             TransportCapabilities.Expiry.CLOSES_CHANNEL,
             true,
             longest);
-    long fd = VerbsShim.openWakeup();
-    if (fd < 0) {
-      nics.forEach(VerbsNic::shutDown);
-      throw new TransportUnavailableException(
-          "no eventfd: " + Errno.describe((int) -fd),
-          FailureDetail.remedy("Raise the limit of open files (ulimit -n)").withTransport("rdma"));
-    }
-    this.wakeup = (int) fd;
+    this.wakeUp = openWakeUp();
   }
 
   private static List<VerbsNic> open(List<VerbsOpening> openings) {
@@ -144,6 +135,15 @@ final class VerbsTransport implements Transport {
       return List.copyOf(opened);
     } catch (TransportUnavailableException e) {
       opened.forEach(VerbsNic::shutDown);
+      throw e;
+    }
+  }
+
+  private WakeUp openWakeUp() {
+    try {
+      return new WakeUp("rdma");
+    } catch (TransportUnavailableException e) {
+      nics.forEach(VerbsNic::shutDown);
       throw e;
     }
   }
@@ -554,17 +554,13 @@ final class VerbsTransport implements Transport {
   public void block(long nanos) {
     if (ready.isEmpty() && ended.isEmpty() && !hasEvents) {
       int count = failed ? 0 : nics.size();
-      hasEvents = VerbsShim.await(nicHandles.address(), count, wakeup, nanos) > 0;
+      hasEvents = VerbsShim.await(nicHandles.address(), count, wakeUp.descriptor(), nanos) > 0;
     }
   }
 
   @Override
   public void wakeup() {
-    synchronized (wakeupLock) {
-      if (!wakeupClosed) {
-        VerbsShim.wake(wakeup);
-      }
-    }
+    wakeUp.give();
   }
 
   // -- the end
@@ -577,10 +573,7 @@ final class VerbsTransport implements Transport {
     closed = true;
     connections.forEach(VerbsConnection::breakPairs);
     List.copyOf(memories).forEach(VerbsMemory::close);
-    synchronized (wakeupLock) {
-      wakeupClosed = true;
-      VerbsShim.closeWakeup(wakeup);
-    }
+    wakeUp.close();
   }
 
   @Override
