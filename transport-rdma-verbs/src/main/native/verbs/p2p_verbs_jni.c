@@ -46,11 +46,12 @@ jlong SHIM(close)(JNIEnv *env, jclass type, jlong nic, jlong report)
 }
 
 jlong SHIM(register)(JNIEnv *env, jclass type, jlong nic, jlong index, jlong address, jlong length,
-                     jint access, jint dmabuf, jlong key, jlong report)
+                     jint shift, jint access, jint dmabuf, jlong keys, jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_verbs_register(nic, index, address, length, access, dmabuf, at(key), at(report));
+    return p2p_verbs_register(nic, index, address, length, shift, access, dmabuf, at(keys),
+                              at(report));
 }
 
 jlong SHIM(closeMemory)(JNIEnv *env, jclass type, jlong nic, jlong index, jlong report)
@@ -67,42 +68,42 @@ jlong SHIM(lockedMemoryLimit)(JNIEnv *env, jclass type)
     return p2p_verbs_locked_memory_limit();
 }
 
-jlong SHIM(createQueuePair)(JNIEnv *env, jclass type, jlong nic, jint depth, jint tag,
-                            jlong number, jlong report)
+jlong SHIM(create)(JNIEnv *env, jclass type, jlong making, jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_verbs_create_queue_pair(nic, depth, tag, at(number), at(report));
+    return p2p_verbs_create(at(making), at(report));
 }
 
-jlong SHIM(connect)(JNIEnv *env, jclass type, jlong queue_pair, jlong path, jlong report)
+jlong SHIM(connect)(JNIEnv *env, jclass type, jlong connection, jlong paths, jint count,
+                    jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_verbs_connect(queue_pair, at(path), at(report));
+    return p2p_verbs_connect(connection, at(paths), count, at(report));
 }
 
-jlong SHIM(breakQueuePair)(JNIEnv *env, jclass type, jlong queue_pair, jlong report)
+jlong SHIM(breakConnection)(JNIEnv *env, jclass type, jlong connection, jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_verbs_break(queue_pair, at(report));
+    return p2p_verbs_break(connection, at(report));
 }
 
-jlong SHIM(destroyQueuePair)(JNIEnv *env, jclass type, jlong queue_pair, jboolean outstanding_too,
-                             jlong report)
+jlong SHIM(destroy)(JNIEnv *env, jclass type, jlong connection, jboolean outstanding_too,
+                    jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_verbs_destroy_queue_pair(queue_pair, outstanding_too == JNI_TRUE, at(report));
+    return p2p_verbs_destroy(connection, outstanding_too == JNI_TRUE, at(report));
 }
 
-jlong SHIM(post)(JNIEnv *env, jclass type, jlong queue_pair, jlong slots, jlong count,
+jlong SHIM(post)(JNIEnv *env, jclass type, jlong connection, jlong slots, jlong count,
                  jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_verbs_post(queue_pair, slots, count, at(report));
+    return p2p_verbs_post(connection, slots, count, at(report));
 }
 
 jlong SHIM(poll)(JNIEnv *env, jclass type, jlong nic, jlong completions, jlong count,
@@ -113,11 +114,11 @@ jlong SHIM(poll)(JNIEnv *env, jclass type, jlong nic, jlong completions, jlong c
     return p2p_verbs_poll(nic, completions, count, at(report));
 }
 
-jlong SHIM(outstanding)(JNIEnv *env, jclass type, jlong nic, jlong completions, jlong count)
+jlong SHIM(outstanding)(JNIEnv *env, jclass type, jlong connection, jlong completions, jlong count)
 {
     (void)env;
     (void)type;
-    return p2p_verbs_outstanding(nic, completions, count);
+    return p2p_verbs_outstanding(connection, completions, count);
 }
 
 jlong SHIM(events)(JNIEnv *env, jclass type, jlong nic, jlong events, jlong count, jlong report)

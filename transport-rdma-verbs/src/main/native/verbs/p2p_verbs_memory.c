@@ -3,6 +3,7 @@
 #include "p2p_verbs_nic.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +14,13 @@ struct p2p_verbs_memory *p2p_verbs_memory_at(struct p2p_verbs_nic *nic, int64_t 
     return index >= 0 && index < P2P_VERBS_MEMORIES ? atomic_load(&nic->memories[index]) : NULL;
 }
 
+struct ibv_mr *p2p_verbs_piece_at(const struct p2p_verbs_memory *memory, uint64_t address)
+{
+    return memory->pieces[(address >> memory->shift) % P2P_VERBS_PIECES];
+}
+
+/* -- registering */
+
 static int access_of(int32_t access)
 {
     return IBV_ACCESS_LOCAL_WRITE |
@@ -20,8 +28,56 @@ static int access_of(int32_t access)
            ((access & P2P_VERBS_REMOTE_WRITE) != 0 ? IBV_ACCESS_REMOTE_WRITE : 0);
 }
 
+/* Closes the pieces that are there. Returns 0 or a positive errno; then some are left. */
+static int close_pieces(struct p2p_verbs_nic *nic, struct p2p_verbs_memory *memory)
+{
+    for (int i = 0; i < P2P_VERBS_PIECES; i++) {
+        int result = memory->pieces[i] == NULL ? 0 : nic->library.dereg_mr(memory->pieces[i]);
+        if (result != 0) {
+            return result;
+        }
+        memory->pieces[i] = NULL;
+    }
+    return 0;
+}
+
+/* Registers the pieces of a range; a dma-buf begins with the page of "from". */
+static int64_t register_pieces(struct p2p_verbs_nic *nic, struct p2p_verbs_memory *memory,
+                               uint64_t from, uint64_t end, int access, int32_t dmabuf,
+                               struct p2p_verbs_report *report)
+{
+    struct p2p_verbs_library *library = &nic->library;
+    uint64_t page = from - from % (uint64_t)sysconf(_SC_PAGESIZE);
+    for (uint64_t at = from; at < end;) {
+        uint64_t piece = at >> memory->shift;
+        uint64_t next = memory->shift >= 62 ? end : (piece + 1) << memory->shift;
+        size_t length = (size_t)((next < end ? next : end) - at);
+        struct ibv_mr **mr = &memory->pieces[piece % P2P_VERBS_PIECES];
+        errno = 0;
+        *mr = dmabuf >= 0
+                  ? library->reg_dmabuf_mr(nic->pd, at - page, length, at, dmabuf, access)
+                  : library->reg_mr(nic->pd, (void *)(uintptr_t)at, length, access);
+        if (*mr == NULL) {
+            return p2p_verbs_failed(dmabuf >= 0 ? "ibv_reg_dmabuf_mr" : "ibv_reg_mr", errno, "",
+                                    report);
+        }
+        at += length;
+    }
+    return 0;
+}
+
+/* Whether so many pieces can be, and none is too long for the device. */
+static bool can_be_cut(const struct p2p_verbs_nic *nic, uint64_t from, uint64_t end, int32_t shift)
+{
+    bool whole = shift >= 62;
+    uint64_t pieces = whole ? 1 : ((end - 1) >> shift) - (from >> shift) + 1;
+    return pieces <= P2P_VERBS_PIECES &&
+           (int64_t)(end - from) / (int64_t)(pieces == 1 ? 1 : pieces) <= nic->longest_memory &&
+           (pieces == 1 || INT64_C(1) << shift <= nic->longest_memory);
+}
+
 int64_t p2p_verbs_register(int64_t handle, int64_t index, int64_t address, int64_t length,
-                           int32_t access, int32_t dmabuf, int64_t *key,
+                           int32_t shift, int32_t access, int32_t dmabuf, uint32_t *keys,
                            struct p2p_verbs_report *report)
 {
     struct p2p_verbs_nic *nic = p2p_verbs_nic_of(handle);
@@ -29,16 +85,17 @@ int64_t p2p_verbs_register(int64_t handle, int64_t index, int64_t address, int64
         return -(int64_t)EINVAL;
     }
     if (nic == NULL || index < 0 || index >= P2P_VERBS_MEMORIES || address <= 0 || length <= 0 ||
-        length > INT64_MAX - address ||
-        (access & ~(P2P_VERBS_REMOTE_READ | P2P_VERBS_REMOTE_WRITE)) != 0 || key == NULL) {
+        length > INT64_MAX - address || shift < 12 || shift > 63 ||
+        (access & ~(P2P_VERBS_REMOTE_READ | P2P_VERBS_REMOTE_WRITE)) != 0 || keys == NULL) {
         return p2p_verbs_failed("p2p_verbs_register", EINVAL, "arguments", report);
     }
-    if (length > nic->longest_memory) {
+    uint64_t from = (uint64_t)address;
+    uint64_t end = from + (uint64_t)length;
+    if (!can_be_cut(nic, from, end, shift)) {
         return p2p_verbs_failed("p2p_verbs_register", EFBIG,
                                 "the device registers no memory of this length", report);
     }
-    struct p2p_verbs_library *library = &nic->library;
-    if (dmabuf >= 0 && library->reg_dmabuf_mr == NULL) {
+    if (dmabuf >= 0 && nic->library.reg_dmabuf_mr == NULL) {
         return p2p_verbs_failed("p2p_verbs_register", ENOSYS,
                                 "libibverbs has dma-buf from rdma-core 34 on", report);
     }
@@ -49,25 +106,23 @@ int64_t p2p_verbs_register(int64_t handle, int64_t index, int64_t address, int64
     if (memory == NULL) {
         return p2p_verbs_failed("calloc", ENOMEM, "", report);
     }
-    errno = 0;
-    if (dmabuf >= 0) {
-        uint64_t offset = (uint64_t)address % (uint64_t)sysconf(_SC_PAGESIZE);
-        memory->mr = library->reg_dmabuf_mr(nic->pd, offset, (size_t)length, (uint64_t)address,
-                                            dmabuf, access_of(access));
-    } else {
-        memory->mr = library->reg_mr(nic->pd, (void *)(intptr_t)address, (size_t)length,
-                                     access_of(access));
+    memory->shift = shift;
+    int64_t result = register_pieces(nic, memory, from, end, access_of(access), dmabuf, report);
+    if (result < 0) {
+        /* What the device keeps, nobody was told the key of; it ends with the NIC. */
+        if (close_pieces(nic, memory) == 0) {
+            free(memory);
+        }
+        return result;
     }
-    if (memory->mr == NULL) {
-        int error = errno;
-        free(memory);
-        return p2p_verbs_failed(dmabuf >= 0 ? "ibv_reg_dmabuf_mr" : "ibv_reg_mr", error, "",
-                                report);
+    for (int i = 0; i < P2P_VERBS_PIECES; i++) {
+        keys[i] = memory->pieces[i] == NULL ? 0 : memory->pieces[i]->rkey;
     }
-    *key = memory->mr->rkey;
     atomic_store(&nic->memories[index], memory);
     return 0;
 }
+
+/* -- closing */
 
 int64_t p2p_verbs_close_memory(int64_t handle, int64_t index, struct p2p_verbs_report *report)
 {
@@ -86,7 +141,7 @@ int64_t p2p_verbs_close_memory(int64_t handle, int64_t index, struct p2p_verbs_r
     if (atomic_load(&memory->users) > 0) {
         return p2p_verbs_failed("p2p_verbs_close_memory", EBUSY, "operations use it", report);
     }
-    int result = nic->library.dereg_mr(memory->mr);
+    int result = close_pieces(nic, memory);
     if (result != 0) {
         return p2p_verbs_failed("ibv_dereg_mr", result, "", report);
     }

@@ -101,7 +101,8 @@ static int64_t query(struct p2p_verbs_nic *nic, struct p2p_verbs_found *found,
     }
     nic->longest_memory =
         device.max_mr_size > INT64_MAX ? INT64_MAX : (int64_t)device.max_mr_size;
-    found->longest = port.max_msg_sz;
+    nic->longest = port.max_msg_sz;
+    found->longest = nic->longest;
     found->longest_memory = nic->longest_memory;
     found->send_depth = clamped(device.max_qp_wr);
     found->reads_started = clamped(device.max_qp_init_rd_atom);
@@ -110,6 +111,8 @@ static int64_t query(struct p2p_verbs_nic *nic, struct p2p_verbs_found *found,
     found->lid = port.lid;
     found->link_layer = port.link_layer == IBV_LINK_LAYER_ETHERNET ? P2P_VERBS_ETHERNET
                                                                    : P2P_VERBS_INFINIBAND;
+    /* So it is for virtual functions of some devices (ibv_modify_qp(3)). */
+    found->by_gid = (port.flags & IBV_QPF_GRH_REQUIRED) != 0;
     found->active = port.state == IBV_PORT_ACTIVE;
     found->dmabuf = library->reg_dmabuf_mr != NULL;
     if (*completion_depth > device.max_cqe && device.max_cqe > 0) {
@@ -138,22 +141,6 @@ static int64_t never_block(int fd, const char *what, struct p2p_verbs_report *re
     return 0;
 }
 
-static int64_t make_tables(struct p2p_verbs_nic *nic, int64_t count,
-                           struct p2p_verbs_report *report)
-{
-    nic->operations = calloc((size_t)count, sizeof(*nic->operations));
-    nic->memories = calloc(P2P_VERBS_MEMORIES, sizeof(*nic->memories));
-    if (nic->operations == NULL || nic->memories == NULL) {
-        return p2p_verbs_failed("calloc", ENOMEM, "", report);
-    }
-    nic->operation_count = count;
-    for (int64_t i = count; i > 0; i--) {
-        nic->operations[i - 1].next = nic->free;
-        nic->free = &nic->operations[i - 1];
-    }
-    return 0;
-}
-
 static int64_t open_parts(struct p2p_verbs_nic *nic, const struct p2p_verbs_opening *opening,
                           struct p2p_verbs_found *found, struct p2p_verbs_report *report)
 {
@@ -175,6 +162,11 @@ static int64_t open_parts(struct p2p_verbs_nic *nic, const struct p2p_verbs_open
     if (nic->pd == NULL) {
         return p2p_verbs_failed("ibv_alloc_pd", errno, "", report);
     }
+    nic->scratch = library->reg_mr(nic->pd, &nic->scratch_bytes, sizeof(nic->scratch_bytes),
+                                   IBV_ACCESS_LOCAL_WRITE);
+    if (nic->scratch == NULL) {
+        return p2p_verbs_failed("ibv_reg_mr", errno, "of a word for flushes", report);
+    }
     nic->channel = library->create_comp_channel(nic->context);
     if (nic->channel == NULL) {
         return p2p_verbs_failed("ibv_create_comp_channel", errno, "", report);
@@ -187,9 +179,10 @@ static int64_t open_parts(struct p2p_verbs_nic *nic, const struct p2p_verbs_open
     if (nic->cq == NULL) {
         return p2p_verbs_failed("ibv_create_cq", errno, "", report);
     }
-    result = make_tables(nic, depth, report);
-    found->operations = (int32_t)nic->operation_count;
-    return result;
+    nic->room = depth;
+    found->requests = (int32_t)depth;
+    nic->memories = calloc(P2P_VERBS_MEMORIES, sizeof(*nic->memories));
+    return nic->memories == NULL ? p2p_verbs_failed("calloc", ENOMEM, "", report) : 0;
 }
 
 int64_t p2p_verbs_open(const struct p2p_verbs_opening *opening, struct p2p_verbs_found *found,
@@ -247,9 +240,9 @@ int64_t p2p_verbs_close(int64_t handle, struct p2p_verbs_report *report)
     if (nic == NULL) {
         return p2p_verbs_failed("p2p_verbs_close", EINVAL, "handle", report);
     }
-    if (nic->queue_pairs > 0 || has_memories(nic)) {
+    if (nic->pair_count > 0 || has_memories(nic)) {
         return p2p_verbs_failed("p2p_verbs_close", EBUSY,
-                                "it has queue pairs, or memory is registered", report);
+                                "it has connections, or memory is registered", report);
     }
     struct p2p_verbs_library *library = &nic->library;
     int result = nic->cq == NULL ? 0 : library->destroy_cq(nic->cq);
@@ -262,6 +255,11 @@ int64_t p2p_verbs_close(int64_t handle, struct p2p_verbs_report *report)
         return p2p_verbs_failed("ibv_destroy_comp_channel", result, "", report);
     }
     nic->channel = NULL;
+    result = nic->scratch == NULL ? 0 : library->dereg_mr(nic->scratch);
+    if (result != 0) {
+        return p2p_verbs_failed("ibv_dereg_mr", result, "", report);
+    }
+    nic->scratch = NULL;
     result = nic->pd == NULL ? 0 : library->dealloc_pd(nic->pd);
     if (result != 0) {
         return p2p_verbs_failed("ibv_dealloc_pd", result, "", report);
@@ -271,7 +269,7 @@ int64_t p2p_verbs_close(int64_t handle, struct p2p_verbs_report *report)
     if (result != 0) {
         return p2p_verbs_failed("ibv_close_device", result > 0 ? result : errno, "", report);
     }
-    free(nic->operations);
+    free(nic->pairs);
     free(nic->memories);
     nic->kind = 0;
     free(nic);

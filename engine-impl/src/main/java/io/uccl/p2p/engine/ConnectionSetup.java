@@ -8,6 +8,7 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerState;
 import io.uccl.p2p.PeerUnreachableException;
+import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
 import io.uccl.p2p.spi.PendingChannel;
@@ -570,6 +571,15 @@ final class ConnectionSetup {
   void cut(P2pException cause) {
     fail(cause);
     link.close();
+  }
+
+  /** The channel has failed, and with it this, or the connection that it became. */
+  void channelFailed(P2pException cause) {
+    if (connection != null && cause instanceof RemoteAccessException) {
+      connection.refused(cause);
+    } else {
+      fail(cause);
+    }
   }
 
   /** Ends it, or the connection that it became. The first cause stays. */

@@ -47,6 +47,9 @@ final class DefaultConnection implements Connection {
    */
   private static final long GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
+  /** How long a refusal that broke the channel waits for a sign that the peer's process ended. */
+  private static final long REFUSAL_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
+
   private final DefaultP2pEngine engine;
   private final EndpointMetadata remote;
   // 0 of a C++ peer, which has none.
@@ -69,10 +72,16 @@ final class DefaultConnection implements Connection {
   private final OpBuffer part = new OpBuffer(1);
   private int inFlight;
   private int late;
+  private @Nullable P2pException refusal;
+  private long refusalTime;
+  private final List<FailedReport> heldReports = new ArrayList<>();
   private boolean closed;
   private long closedTime;
   private long progressSeen;
   private long progressTime = System.nanoTime();
+
+  /** What the transport reported after a refusal broke the channel. */
+  private record FailedReport(OperationBatch batch, int index, P2pException cause) {}
 
   /** True while the engine has this connection in its list of those that can post. */
   boolean scheduled;
@@ -327,7 +336,7 @@ final class DefaultConnection implements Connection {
   /** Hands operations to the channel while there are any and the window has room. */
   boolean pump() {
     boolean moved = false;
-    while (cursor != null && inFlight < engine.window()) {
+    while (cursor != null && hasRoom()) {
       OperationBatch batch = cursor;
       if (isRevoked(batch, batch.next())) {
         failRevoked(batch);
@@ -351,7 +360,11 @@ final class DefaultConnection implements Connection {
   }
 
   boolean canPost() {
-    return cursor != null && inFlight < engine.window();
+    return cursor != null && hasRoom();
+  }
+
+  private boolean hasRoom() {
+    return inFlight < engine.window() && refusal == null;
   }
 
   private boolean isWhole(OperationBatch batch, int index) {
@@ -433,14 +446,22 @@ final class DefaultConnection implements Connection {
         setup.answerDrained(drained.rid(), drained.idx());
       }
     }
+    if (refusal != null && cause != null) {
+      heldReports.add(new FailedReport(batch, index, cause));
+    } else {
+      reported(batch, index, cause);
+    }
+    if (cursor != null) {
+      engine.schedule(this);
+    }
+  }
+
+  private void reported(OperationBatch batch, int index, @Nullable P2pException cause) {
     if (batch.isLate()) {
       late--;
       engine.reportedLate(batch, index);
     } else {
       ended(batch, index, cause);
-    }
-    if (cursor != null) {
-      engine.schedule(this);
     }
   }
 
@@ -457,6 +478,18 @@ final class DefaultConnection implements Connection {
   }
 
   /**
+   * The peer's network interface refused an operation, and that broke the channel. It may be the
+   * first sign of the end of the peer's process, whose kernel takes its regions away before its
+   * sockets. So the connection fails a little later, unless something else ends it until then.
+   */
+  void refused(P2pException cause) {
+    if (!closed && refusal == null) {
+      refusal = cause;
+      refusalTime = System.nanoTime();
+    }
+  }
+
+  /**
    * Ends the connection: what is queued fails now, what is in flight when the channel reports it,
    * or when its time for that is over.
    */
@@ -467,6 +500,9 @@ final class DefaultConnection implements Connection {
     closed = true;
     closedTime = System.nanoTime();
     failure = cause;
+    refusal = null;
+    heldReports.forEach(report -> reported(report.batch(), report.index(), report.cause()));
+    heldReports.clear();
     OperationBatch batch = cursor;
     cursor = null;
     while (batch != null) {
@@ -507,6 +543,10 @@ final class DefaultConnection implements Connection {
 
   /** Ends what is overdue. */
   void checkDeadlines(long now) {
+    P2pException refused = refusal;
+    if (refused != null && now - refusalTime >= REFUSAL_NANOS) {
+      setup.fail(refused);
+    }
     if (firstLive == null) {
       return;
     }
@@ -611,8 +651,9 @@ final class DefaultConnection implements Connection {
     }
   }
 
-  boolean hasLive() {
-    return firstLive != null;
+  /** Whether time may end something of it. */
+  boolean hasDeadlines() {
+    return firstLive != null || refusal != null;
   }
 
   /**

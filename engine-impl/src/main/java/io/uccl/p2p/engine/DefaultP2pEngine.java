@@ -545,13 +545,14 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     boolean moved = loop.executeSubmissions();
     moved |= pump();
     moved |= transport.poll(completions);
-    if (completions.size() > 0) {
-      complete();
-      moved = true;
-    }
+    // Channels first: an operation that failed with its channel fails with the connection's cause.
     CompletionBuffer.ChannelEvent event;
     while ((event = completions.takeChannelEvent()) != null) {
       channelChanged(event);
+      moved = true;
+    }
+    if (completions.size() > 0) {
+      complete();
       moved = true;
     }
     moved |= pump();
@@ -754,7 +755,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     if (event.failure() == null) {
       setup.channelReady();
     } else {
-      setup.fail(event.failure());
+      setup.channelFailed(event.failure());
     }
   }
 
@@ -767,7 +768,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       }
     }
     for (int i = 0; i < connections.size(); i++) {
-      if (connections.get(i).hasLive()) {
+      if (connections.get(i).hasDeadlines()) {
         return true;
       }
     }

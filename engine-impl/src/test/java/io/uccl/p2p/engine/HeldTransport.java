@@ -1,6 +1,9 @@
 package io.uccl.p2p.engine;
 
+import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.TransportChoice;
 import io.uccl.p2p.spi.Availability;
 import io.uccl.p2p.spi.Channel;
@@ -49,6 +52,8 @@ final class HeldTransport implements TransportProvider, Transport {
 
   private final Queue<Channel> ready = new ConcurrentLinkedQueue<>();
   private final Queue<Long> done = new ConcurrentLinkedQueue<>();
+  private final Queue<Runnable> refusals = new ConcurrentLinkedQueue<>();
+  private final Queue<Channel> channels = new ConcurrentLinkedQueue<>();
   private final Semaphore wakeups = new Semaphore(0);
 
   /** How an engine is opened on it. */
@@ -58,6 +63,16 @@ final class HeldTransport implements TransportProvider, Transport {
         new TransportChoice(NAME, "a test holds it", List.of()),
         List.of(),
         Map.of(handshakeMagic(), NAME));
+  }
+
+  /**
+   * Reports, next time, that the peer refused all operations, which broke their channels.
+   *
+   * @param before runs just before it is reported
+   */
+  void refuse(Runnable before) {
+    refusals.add(before);
+    wakeup();
   }
 
   /** Reports an operation as done, next time. */
@@ -142,6 +157,7 @@ final class HeldTransport implements TransportProvider, Transport {
       @Override
       public Channel complete(byte[] remote) {
         Channel channel = new HeldChannel();
+        channels.add(channel);
         ready.add(channel);
         return channel;
       }
@@ -162,13 +178,24 @@ final class HeldTransport implements TransportProvider, Transport {
       into.done(done.remove());
       moved = true;
     }
+    for (Runnable before = refusals.poll(); before != null; before = refusals.poll()) {
+      before.run();
+      P2pException refusal = new RemoteAccessException("refused", FailureDetail.NONE);
+      channels.forEach(channel -> into.failed(channel, refusal));
+      taken.forEach(id -> into.failed(id, refusal));
+      taken.clear();
+      moved = true;
+    }
     return moved;
   }
 
   @Override
   public void block(long nanos) {
     try {
-      if (ready.isEmpty() && done.isEmpty() && wakeups.tryAcquire(nanos, TimeUnit.NANOSECONDS)) {
+      if (ready.isEmpty()
+          && done.isEmpty()
+          && refusals.isEmpty()
+          && wakeups.tryAcquire(nanos, TimeUnit.NANOSECONDS)) {
         wakeups.drainPermits();
       }
     } catch (InterruptedException e) {

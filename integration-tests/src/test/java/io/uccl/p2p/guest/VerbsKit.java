@@ -13,8 +13,11 @@ import io.uccl.p2p.spi.TransportCapabilities.TargetChecks;
  */
 class VerbsKit extends TransportConformance {
 
-  /** As long as a message of soft RoCE may be. */
-  private static final long LONGEST = 8L << 20;
+  /** Sixteen messages as long as soft RoCE has them. */
+  private static final long LONGEST = 16 * (8L << 20);
+
+  /** A bit of each of the two keys in a word. */
+  private static final long EVERY_KEY = 1L << 32 | 1;
 
   @Override
   protected String transport() {
@@ -49,11 +52,11 @@ class VerbsKit extends TransportConformance {
     return FifoDescriptor.of(
         right.address(),
         right.length(),
-        right.rkey() ^ 1,
+        right.rkey(),
         right.rid(),
         right.idx(),
-        right.own0(),
-        right.own1(),
+        right.own0() ^ EVERY_KEY,
+        right.own1() ^ EVERY_KEY,
         right.own2());
   }
 }

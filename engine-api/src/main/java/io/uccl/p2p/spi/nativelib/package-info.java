@@ -1,4 +1,6 @@
-/** Finds, unpacks and loads native libraries, and names errno values. */
+/**
+ * Finds, unpacks and loads native libraries; off-heap memory for what they take, and errno values.
+ */
 @NullMarked
 package io.uccl.p2p.spi.nativelib;
 

@@ -2,6 +2,7 @@ package io.uccl.p2p.transport.cxi;
 
 import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.nativelib.Errno;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -8,6 +8,7 @@ import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.nativelib.CudaMemory;
 import io.uccl.p2p.spi.nativelib.Errno;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.lang.ref.Reference;
 import java.security.SecureRandom;
 import java.util.BitSet;

@@ -1,5 +1,7 @@
 package io.uccl.p2p.transport.cxi;
 
+import io.uccl.p2p.spi.nativelib.OffHeap;
+
 /**
  * What an endpoint turned out to be; {@code p2p_cxi.h} draws it as {@code struct p2p_cxi_found}.
  */

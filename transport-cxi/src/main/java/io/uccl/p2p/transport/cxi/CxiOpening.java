@@ -3,6 +3,7 @@ package io.uccl.p2p.transport.cxi;
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.spi.nativelib.CudaMemory;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.net.InetAddress;
 import java.util.List;
 import java.util.Map;

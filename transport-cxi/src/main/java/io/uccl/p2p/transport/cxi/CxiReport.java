@@ -6,6 +6,7 @@ import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.nativelib.Errno;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 
 /**
  * Why a call of the shim failed, and what that means.

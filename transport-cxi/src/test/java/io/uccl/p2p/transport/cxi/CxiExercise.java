@@ -7,6 +7,7 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.OpBuffer;
 import io.uccl.p2p.spi.nativelib.Errno;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.util.Map;
 import java.util.Optional;
 

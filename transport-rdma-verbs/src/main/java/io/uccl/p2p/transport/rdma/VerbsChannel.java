@@ -5,25 +5,25 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.ResourceClosedException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.OpBuffer;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The way to one peer: queue pairs that are connected to the peer's. They live and break together,
- * and are destroyed when the channel is closed and its last operation has come back.
+ * The way to one peer. Its queue pairs live and break together, and are destroyed when the channel
+ * is closed and its last operation has come back.
  */
 final class VerbsChannel implements Channel {
 
   private final VerbsTransport transport;
-  private final List<VerbsQueuePair> queuePairs;
+  private final int tag;
+  private final VerbsConnection connection;
   private int outstanding;
-  private long completed;
   private @Nullable P2pException failure;
   private boolean closed;
 
-  VerbsChannel(VerbsTransport transport, List<VerbsQueuePair> queuePairs) {
+  VerbsChannel(VerbsTransport transport, int tag, VerbsConnection connection) {
     this.transport = transport;
-    this.queuePairs = queuePairs;
+    this.tag = tag;
+    this.connection = connection;
   }
 
   @Override
@@ -33,10 +33,10 @@ final class VerbsChannel implements Channel {
     return taken;
   }
 
-  /** Grows with each operation that ended: how far one has come, the device does not say. */
+  /** Grows with each piece of an operation that ended: the device says nothing before. */
   @Override
   public long progress() {
-    return completed;
+    return connection.progress();
   }
 
   @Override
@@ -46,25 +46,23 @@ final class VerbsChannel implements Channel {
       if (failure == null) {
         failure = new ResourceClosedException("the connection was closed", FailureDetail.NONE);
       }
-      breakConnection();
+      connection.breakPairs();
       transport.retire(this);
     }
   }
 
-  /** One and more. */
-  List<VerbsQueuePair> queuePairs() {
-    return queuePairs;
+  /** What its completions and events carry. */
+  int tag() {
+    return tag;
   }
 
-  /** What is outstanding comes back, and the peer is served no more. */
-  void breakConnection() {
-    queuePairs.forEach(VerbsQueuePair::breakConnection);
+  VerbsConnection connection() {
+    return connection;
   }
 
   /** An operation has been reported. */
   void completed() {
     outstanding--;
-    completed++;
   }
 
   boolean hasOutstanding() {
@@ -80,7 +78,9 @@ final class VerbsChannel implements Channel {
     return failure;
   }
 
+  /** What is outstanding comes back with the cause, and the peer is served no more. */
   void fail(P2pException cause) {
     failure = cause;
+    connection.breakPairs();
   }
 }

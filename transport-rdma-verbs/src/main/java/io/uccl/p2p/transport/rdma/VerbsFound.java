@@ -1,5 +1,7 @@
 package io.uccl.p2p.transport.rdma;
 
+import io.uccl.p2p.spi.nativelib.OffHeap;
+
 /** What a NIC turned out to be; {@code p2p_verbs.h} draws it as {@code struct p2p_verbs_found}. */
 final class VerbsFound {
 
@@ -8,13 +10,13 @@ final class VerbsFound {
   private static final int LONGEST = 0;
   private static final int LONGEST_MEMORY = 8;
   private static final int SEND_DEPTH = 16;
-  private static final int OPERATIONS = 20;
   private static final int READS_STARTED = 24;
   private static final int READS_SERVED = 28;
   private static final int MTU = 32;
   private static final int LID = 36;
   private static final int LINK_LAYER = 40;
   private static final int GID = 48;
+  private static final int BY_ADDRESS = 68;
   private static final int BYTES = 72;
 
   private static final int ETHERNET = 2;
@@ -26,7 +28,7 @@ final class VerbsFound {
     return bytes.address();
   }
 
-  /** Bytes of the longest operation. */
+  /** Bytes of the longest message. */
   long longestOperation() {
     return bytes.getLong(LONGEST);
   }
@@ -36,14 +38,9 @@ final class VerbsFound {
     return bytes.getLong(LONGEST_MEMORY);
   }
 
-  /** Operations that a queue pair has room for. */
+  /** Work requests that a queue pair has room for. */
   int sendDepth() {
     return bytes.getInt(SEND_DEPTH);
-  }
-
-  /** How many operations can be outstanding, on all queue pairs. */
-  int operations() {
-    return bytes.getInt(OPERATIONS);
   }
 
   /** Reads that a queue pair may have started. */
@@ -68,6 +65,11 @@ final class VerbsFound {
 
   boolean isEthernet() {
     return bytes.getInt(LINK_LAYER) == ETHERNET;
+  }
+
+  /** Whether the port reaches peers by address alone, also on InfiniBand. */
+  boolean needsAddress() {
+    return bytes.getInt(BY_ADDRESS) != 0;
   }
 
   /** The port's address, or zeros. */

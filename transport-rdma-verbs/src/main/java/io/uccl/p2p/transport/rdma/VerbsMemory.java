@@ -2,62 +2,93 @@ package io.uccl.p2p.transport.rdma;
 
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryKind;
+import io.uccl.p2p.RegistrationException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
+import java.util.List;
 
-/**
- * A registered region. What a descriptor says of it:
- *
- * <pre>
- * offset size
- *     12    4  rkey    key of the registration
- *     32    8  base    first byte of the region
- *     40    8  length  of the region
- *     48    8  0       kept for the keys of more NICs
- * </pre>
- */
+/** A region, registered with every NIC; {@link VerbsKeys} draws what a descriptor says of it. */
 final class VerbsMemory implements RegisteredMemory {
 
-  /** Words of the descriptor's own part. */
-  static final int BASE = 0;
-
-  static final int LENGTH = 1;
-
   private final VerbsTransport transport;
-  private final VerbsNic nic;
+  private final List<VerbsNic> nics;
   private final RegionName name;
   private final MemorySpan span;
   private final int place;
-  private final int key;
+  private final VerbsKeys keys;
 
   /**
    * Registers memory.
    *
    * @param place by which operations name it
-   * @throws io.uccl.p2p.RegistrationException if the device refuses
+   * @throws RegistrationException if a device refuses
    */
-  VerbsMemory(VerbsTransport transport, VerbsNic nic, int place, RegionName name, MemorySpan span) {
+  VerbsMemory(
+      VerbsTransport transport, List<VerbsNic> nics, int place, RegionName name, MemorySpan span) {
     this.transport = transport;
-    this.nic = nic;
+    this.nics = nics;
     this.place = place;
     this.name = name;
     this.span = span;
-    this.key = nic.register(place, name.access(), span);
+    this.keys =
+        new VerbsKeys(
+            nics.size(), shift(), span.kind() == MemoryKind.CUDA, name.access().remoteRead());
+    register();
+  }
+
+  private int shift() {
+    long longest = nics.stream().mapToLong(nic -> nic.found().longestMemory()).min().orElseThrow();
+    int shift = VerbsKeys.shift(span.address(), span.length(), longest, nics.size());
+    if (shift < 0) {
+      throw new RegistrationException(
+          "the device registers "
+              + longest
+              + " bytes at most, and "
+              + VerbsKeys.MOST / nics.size()
+              + " such pieces do not hold the "
+              + span.length()
+              + " bytes of the region",
+          FailureDetail.remedy("Register it as several regions; see max_mr_size in ibv_devinfo -v")
+              .withTransport("rdma"));
+    }
+    return shift;
+  }
+
+  private void register() {
+    try {
+      for (int i = 0; i < nics.size(); i++) {
+        nics.get(i).register(place, name.access(), span, keys, i);
+      }
+    } catch (RegistrationException e) {
+      closeAll();
+      throw e;
+    }
+  }
+
+  /** Returns false if a device keeps it, or operations of this process use it. */
+  private boolean closeAll() {
+    boolean all = true;
+    for (VerbsNic nic : nics) {
+      all &= nic.close(place);
+    }
+    return all;
   }
 
   @Override
   public FifoDescriptor describe(long offset, long length) {
+    long address = span.address() + offset;
     return FifoDescriptor.of(
-        span.address() + offset,
+        address,
         length,
-        key,
+        keys.key(address),
         name.rid(),
         name.idx(),
-        span.address(),
-        span.length(),
-        0);
+        keys.word(0),
+        keys.word(1),
+        keys.word(2));
   }
 
   @Override
@@ -76,27 +107,25 @@ final class VerbsMemory implements RegisteredMemory {
   @Override
   public void close() {
     transport.forget(this);
-    nic.close(place);
+    closeAll();
   }
 
   /**
    * {@inheritDoc}
    *
-   * @throws TransportException if the device keeps the registration; then it keeps the memory
+   * @throws TransportException if a device keeps the registration; then it keeps the memory
    */
   @Override
   public void release() {
-    if (nic.close(place)) {
-      transport.free(place);
-      return;
+    if (!closeAll()) {
+      if (!transport.isClosed()) {
+        throw new TransportException(
+            "the device does not close the registration of " + this,
+            FailureDetail.remedy("Close the engine").withTransport("rdma"));
+      }
+      // What nobody will report any more ends with its queue pairs.
+      transport.shutDown();
     }
-    if (!transport.isClosed()) {
-      throw new TransportException(
-          "the device does not close the registration of " + this,
-          FailureDetail.remedy("Close the engine").withTransport("rdma"));
-    }
-    // What nobody will report any more ends with its queue pairs.
-    nic.shutDown();
     transport.free(place);
   }
 

@@ -1,6 +1,5 @@
 package io.uccl.p2p.transport.rdma;
 
-import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.RegionAccess;
 import io.uccl.p2p.RegistrationException;
@@ -9,14 +8,12 @@ import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.nativelib.CudaMemory;
 import io.uccl.p2p.spi.nativelib.Errno;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.nio.ByteBuffer;
 import java.util.BitSet;
-import java.util.LinkedHashSet;
-import java.util.List;
-import java.util.Set;
 
 /**
- * An opened device: its protection domain, completion queue, registrations and queue pairs.
+ * An opened device: its protection domain, completion queue and registrations.
  *
  * <p>Threads: the transport's owner, and the engine's thread for releases, which closes
  * registrations while others are in use, and in the end everything.
@@ -26,6 +23,9 @@ final class VerbsNic {
   /** Completions read in one call. */
   static final int BATCH = 256;
 
+  /** Events read in one call. */
+  static final int EVENTS = 16;
+
   private static final int REMOTE_READ = 1;
   private static final int REMOTE_WRITE = 2;
   private static final int NO_DMABUF = -1;
@@ -34,9 +34,12 @@ final class VerbsNic {
   private static final int TAG = 8;
   private static final int STATUS = 12;
   private static final int VENDOR = 16;
+  private static final int KIND = 20;
 
-  private static final int EVENTS = 16;
+  private static final int BROKEN = 1;
+
   private static final int EVENT_BYTES = 8;
+  private static final int EVENT_TAG = 4;
 
   private final VerbsOpening opening;
   private final VerbsFound found;
@@ -47,9 +50,7 @@ final class VerbsNic {
 
   private final OffHeap completions = new OffHeap(BATCH * COMPLETION_BYTES);
   private final OffHeap events = new OffHeap(EVENTS * EVENT_BYTES);
-  private final OffHeap key = new OffHeap(Long.BYTES);
-
-  private final Set<VerbsQueuePair> queuePairs = new LinkedHashSet<>();
+  private final OffHeap keys = new OffHeap(VerbsKeys.MOST * Integer.BYTES);
 
   /** Places of registrations that are not closed. Guarded by itself. */
   private final BitSet registrations = new BitSet();
@@ -57,7 +58,6 @@ final class VerbsNic {
   /** Of closing registrations. Guarded by {@link #registrations}. */
   private final VerbsReport closing = new VerbsReport();
 
-  private boolean failed;
   private boolean shutDown;
 
   private VerbsNic(VerbsOpening opening, VerbsFound found, long handle) {
@@ -100,6 +100,11 @@ final class VerbsNic {
     return report;
   }
 
+  /** Whether peers are reached by address, else by LID. */
+  boolean isByAddress() {
+    return opening.isByAddress() || found.needsAddress();
+  }
+
   /** Reads that a queue pair of this side serves. */
   int readsServed() {
     return Math.min(opening.readsServed(), found.readsServed());
@@ -112,7 +117,8 @@ final class VerbsNic {
         found.lid(),
         found.isEthernet(),
         found.pathMtu(),
-        readsServed());
+        readsServed(),
+        opening.isRoutable());
   }
 
   // -- registrations
@@ -120,32 +126,25 @@ final class VerbsNic {
   /**
    * Registers memory at a free place, by which operations name it.
    *
-   * @return the key that peers name it by
+   * @param to gets the keys that peers name its pieces by, and says which pieces there are
+   * @param nic number of this NIC
    * @throws RegistrationException if the device refuses
    */
-  int register(int place, RegionAccess access, MemorySpan memory) {
-    if (memory.length() > found.longestMemory()) {
-      throw new RegistrationException(
-          opening.port()
-              + " registers no memory of "
-              + memory.length()
-              + " bytes, but "
-              + found.longestMemory()
-              + " at most",
-          FailureDetail.remedy("Register it in pieces, as regions of their own")
-              .withTransport("rdma"));
-    }
+  void register(int place, RegionAccess access, MemorySpan memory, VerbsKeys to, int nic) {
     long result =
         memory.kind() == MemoryKind.HOST
-            ? register(place, access, memory, NO_DMABUF)
-            : registerGpu(place, access, memory);
+            ? register(place, access, memory, to.shift(), NO_DMABUF)
+            : registerGpu(place, access, memory, to.shift());
     if (result < 0) {
       throw refused(memory);
     }
     synchronized (registrations) {
       registrations.set(place);
     }
-    return (int) key.getLong(0);
+    long last = (memory.address() + memory.length() - 1) >>> to.shift();
+    for (long piece = memory.address() >>> to.shift(); piece <= last; piece++) {
+      to.put(nic, piece, keys.getInt((int) (piece % VerbsKeys.MOST) * Integer.BYTES));
+    }
   }
 
   private RegistrationException refused(MemorySpan memory) {
@@ -161,31 +160,32 @@ final class VerbsNic {
   }
 
   /** Where the kernel shares no dma-buf, nvidia-peermem may find the memory by its address. */
-  private long registerGpu(int place, RegionAccess access, MemorySpan memory) {
+  private long registerGpu(int place, RegionAccess access, MemorySpan memory, int shift) {
     int dmabuf = CudaMemory.openDmabuf(memory.address(), memory.length());
     if (dmabuf < 0) {
-      return register(place, access, memory, NO_DMABUF);
+      return register(place, access, memory, shift, NO_DMABUF);
     }
     try {
-      long result = register(place, access, memory, dmabuf);
+      long result = register(place, access, memory, shift, dmabuf);
       return result == -Errno.ENOSYS || result == -Errno.EOPNOTSUPP
-          ? register(place, access, memory, NO_DMABUF)
+          ? register(place, access, memory, shift, NO_DMABUF)
           : result;
     } finally {
       CudaMemory.closeDmabuf(dmabuf);
     }
   }
 
-  private long register(int place, RegionAccess access, MemorySpan memory, int dmabuf) {
+  private long register(int place, RegionAccess access, MemorySpan memory, int shift, int dmabuf) {
     int peers = (access.remoteRead() ? REMOTE_READ : 0) | (access.remoteWrite() ? REMOTE_WRITE : 0);
     return VerbsShim.register(
         handle,
         place,
         memory.address(),
         memory.length(),
+        shift,
         peers,
         dmabuf,
-        key.address(),
+        keys.address(),
         report.address());
   }
 
@@ -207,22 +207,7 @@ final class VerbsNic {
     }
   }
 
-  // -- queue pairs and operations
-
-  /**
-   * Makes a queue pair, see {@link VerbsQueuePair}.
-   *
-   * @throws TransportException if the device has no room for it, or has failed
-   */
-  VerbsQueuePair createQueuePair(int tag, int depth, int firstPacket) {
-    VerbsQueuePair pair = new VerbsQueuePair(this, tag, depth, firstPacket);
-    queuePairs.add(pair);
-    return pair;
-  }
-
-  void forget(VerbsQueuePair pair) {
-    queuePairs.remove(pair);
-  }
+  // -- completions and events
 
   /** Reads completions; how many, or {@code -errno} of the queue. */
   long poll(int count) {
@@ -242,71 +227,45 @@ final class VerbsNic {
     return completions.getInt(index * COMPLETION_BYTES + STATUS);
   }
 
+  /** Whether it is no operation that ended, but the connection that broke. */
+  boolean isBroken(int index) {
+    return completions.getInt(index * COMPLETION_BYTES + KIND) == BROKEN;
+  }
+
   int completedVendor(int index) {
     return completions.getInt(index * COMPLETION_BYTES + VENDOR);
   }
 
-  /** What {@link #readEvents} calls. */
-  interface Events {
-    void event(int type, int tag);
+  /**
+   * Reads events; how many, or {@code -errno} if they cannot be read any more. As many as {@link
+   * #EVENTS}: there may be more.
+   */
+  long readEvents() {
+    return VerbsShim.events(handle, events.address(), EVENTS, report.address());
   }
 
-  /**
-   * Calls {@code each} with every event; see {@link VerbsEvent}.
-   *
-   * @return how many there were, or {@code -errno} if they cannot be read any more
-   */
-  long readEvents(Events each) {
-    long all = 0;
-    long count;
-    do {
-      count = VerbsShim.events(handle, events.address(), EVENTS, report.address());
-      for (int i = 0; i < count; i++) {
-        each.event(events.getInt(i * EVENT_BYTES), events.getInt(i * EVENT_BYTES + 4));
-      }
-      all += count;
-    } while (count == EVENTS);
-    return count < 0 ? count : all;
+  /** See {@link VerbsEvent}. */
+  int eventType(int index) {
+    return events.getInt(index * EVENT_BYTES);
+  }
+
+  /** Tag of the connection that it is about, or -1. */
+  int eventTag(int index) {
+    return events.getInt(index * EVENT_BYTES + EVENT_TAG);
   }
 
   // -- the end
 
-  /** The device works no more: from now on it may only be shut down. */
-  void fail() {
-    failed = true;
-  }
-
-  boolean hasFailed() {
-    return failed;
-  }
-
-  /** What {@link #forEachOutstanding} calls. */
-  interface Outstanding {
-    void operation(long id, int tag);
-  }
-
-  /** Calls {@code each} with every operation that has not come back. */
-  void forEachOutstanding(Outstanding each) {
-    int most = found.operations();
-    OffHeap outstanding = new OffHeap(most * COMPLETION_BYTES);
-    long count = VerbsShim.outstanding(handle, outstanding.address(), most);
-    for (int i = 0; i < count; i++) {
-      int at = i * COMPLETION_BYTES;
-      each.operation(outstanding.getLong(at), outstanding.getInt(at + TAG));
-    }
-  }
-
   /**
-   * Ends everything: destroys the queue pairs, closes what is registered and the device. When it
-   * returns, nothing touches any memory. Idempotent; nothing else may be called afterwards.
+   * Closes what is registered and the device, whose connections are destroyed. When it returns,
+   * nothing touches any memory. Idempotent; nothing else may be called afterwards.
    *
    * @throws TransportException if the device keeps something
    */
-  synchronized void shutDown() {
+  void shutDown() {
     if (shutDown) {
       return;
     }
-    List.copyOf(queuePairs).forEach(pair -> pair.destroy(true));
     synchronized (registrations) {
       for (int place : registrations.stream().toArray()) {
         close(place);

@@ -3,6 +3,7 @@ package io.uccl.p2p.transport.rdma;
 import io.uccl.p2p.ConfigurationException;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.TransportUnavailableException;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -19,9 +20,16 @@ final class VerbsOpening {
   private static final int BYTES = 592;
 
   private static final String DEFAULT_LIBRARY = "libibverbs.so.1";
-  private static final int NO_ADDRESS = -1;
 
-  /** As many as cxi's; operations on all queue pairs of the NIC together. */
+  /** The first address of an InfiniBand port is always there. */
+  private static final int FIRST_ADDRESS = 0;
+
+  /** The C++ engine's; on InfiniBand a fabric may map others to no lane. */
+  private static final int ETHERNET_SERVICE_LEVEL = 3;
+
+  private static final int INFINIBAND_SERVICE_LEVEL = 0;
+
+  /** As many as cxi's; work requests on all queue pairs of the NIC together. */
   private static final int WANTED_COMPLETION_DEPTH = 8192;
 
   private static final int MOST_DEVICES = 256;
@@ -29,7 +37,8 @@ final class VerbsOpening {
 
   private final OffHeap bytes = new OffHeap(BYTES);
   private final VerbsPort port;
-  private final OptionalInt address;
+  private final int address;
+  private final boolean isAddressWanted;
   private final int serviceLevel;
   private final int trafficClass;
   private final int readsStarted;
@@ -44,7 +53,11 @@ final class VerbsOpening {
   VerbsOpening(Map<String, String> environment, VerbsPort port) {
     this.port = port;
     this.address = address(environment, port);
-    this.serviceLevel = VerbsSettings.SERVICE_LEVEL.in(environment);
+    this.isAddressWanted = VerbsSettings.GID_INDEX.in(environment).isPresent();
+    this.serviceLevel =
+        VerbsSettings.SERVICE_LEVEL
+            .in(environment)
+            .orElse(port.isEthernet() ? ETHERNET_SERVICE_LEVEL : INFINIBAND_SERVICE_LEVEL);
     this.trafficClass = VerbsSettings.TRAFFIC_CLASS.in(environment);
     this.readsStarted = VerbsSettings.MAX_RD_ATOMIC.in(environment);
     this.readsServed = VerbsSettings.MAX_DEST_RD_ATOMIC.in(environment);
@@ -52,7 +65,7 @@ final class VerbsOpening {
     put(LIBRARY, DEVICE, "UCCL_IBV_SO", library.isEmpty() ? DEFAULT_LIBRARY : library);
     put(DEVICE, PORT, "UCCL_P2P_RDMA_DEV", port.device());
     bytes.putInt(PORT, port.number());
-    bytes.putInt(GID_INDEX, address.orElse(NO_ADDRESS));
+    bytes.putInt(GID_INDEX, address);
     bytes.putInt(COMPLETION_DEPTH, WANTED_COMPLETION_DEPTH);
   }
 
@@ -64,8 +77,7 @@ final class VerbsOpening {
     }
   }
 
-  /** On InfiniBand the LID alone reaches the peer, unless an address is asked for. */
-  private static OptionalInt address(Map<String, String> environment, VerbsPort port) {
+  private static int address(Map<String, String> environment, VerbsPort port) {
     OptionalInt wanted = VerbsSettings.GID_INDEX.in(environment);
     if (wanted.isPresent() && !port.hasAddress(wanted.getAsInt())) {
       throw new TransportUnavailableException(
@@ -74,16 +86,18 @@ final class VerbsOpening {
                   "See ports/N/gids in /sys/class/infiniband; correct or unset UCCL_P2P_RDMA_GID_INDEX")
               .withTransport("rdma"));
     }
-    if (wanted.isPresent() || !port.isEthernet()) {
-      return wanted;
+    if (wanted.isPresent()) {
+      return wanted.getAsInt();
     }
-    OptionalInt preferred = port.preferredAddress();
-    if (preferred.isEmpty()) {
-      throw new TransportUnavailableException(
-          port + " has no address",
-          FailureDetail.remedy("Give its network interface an IPv4 address").withTransport("rdma"));
-    }
-    return preferred;
+    return port.isEthernet()
+        ? port.preferredAddress()
+            .orElseThrow(
+                () ->
+                    new TransportUnavailableException(
+                        port + " has no address",
+                        FailureDetail.remedy("Give its network interface an IPv4 address")
+                            .withTransport("rdma")))
+        : FIRST_ADDRESS;
   }
 
   /**
@@ -116,9 +130,17 @@ final class VerbsOpening {
     return port;
   }
 
-  /** Whether peers are reached by address, not by LID. */
+  /**
+   * Whether peers are reached by address; on InfiniBand by LID, unless an address is asked for, or
+   * the port needs it.
+   */
   boolean isByAddress() {
-    return address.isPresent();
+    return port.isEthernet() || isAddressWanted;
+  }
+
+  /** Whether the address is RoCE v2's, which RoCE v1 does not reach. */
+  boolean isRoutable() {
+    return port.isRoutable(address);
   }
 
   int serviceLevel() {
@@ -144,12 +166,8 @@ final class VerbsOpening {
     return "device "
         + port
         + (port.isEthernet() ? ", Ethernet" : ", InfiniBand")
-        + (address.isPresent()
-            ? ", address "
-                + port.addressText(address.getAsInt())
-                + " (GID "
-                + address.getAsInt()
-                + ")"
+        + (isByAddress()
+            ? ", address " + port.addressText(address) + " (GID " + address + ")"
             : "");
   }
 }

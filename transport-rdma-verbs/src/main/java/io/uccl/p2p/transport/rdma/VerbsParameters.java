@@ -13,8 +13,8 @@ import java.util.List;
  * <pre>
  * offset size
  *      0    2  version of this layout: 1
- *      2    1  n: NICs, 1 and more
- *      3    1  m: queue pairs, 1 and more
+ *      2    1  n: NICs, 1 to 4
+ *      3    1  m: queue pairs, 1 to 16
  *      4 24*n  the NICs
  *   then 12*m  the queue pairs
  *
@@ -24,7 +24,8 @@ import java.util.List;
  *     18    1  link layer: 1 InfiniBand, 2 Ethernet
  *     19    1  path MTU, as verbs number it: 1 is 256 bytes, 5 is 4096
  *     20    1  reads that a queue pair serves at a time
- *     21    3  0
+ *     21    1  1: the address is RoCE v2's
+ *     22    2  0
  *
  * a queue pair
  *      0    1  which NIC, from 0 on
@@ -33,10 +34,11 @@ import java.util.List;
  *      8    4  number of the first packet that it sends
  * </pre>
  *
- * All fields are little-endian. Queue pair i of one side is connected to queue pair i of the other.
+ * All fields are little-endian. Queue pair i of one side is connected to queue pair i of the other,
+ * as far as both have one.
  *
- * @param nics 1 and more
- * @param queuePairs 1 and more
+ * @param nics 1 to 4
+ * @param queuePairs 1 to 16
  */
 record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
 
@@ -49,6 +51,10 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
   private static final byte ETHERNET = 2;
   private static final int LEAST_MTU = 1;
   private static final int MOST_MTU = 5;
+
+  /** Of a connection; the shim has no room for more. */
+  static final int MOST_QUEUE_PAIRS = 16;
+
   private static final int MOST_NUMBER = (1 << 24) - 1;
 
   /**
@@ -59,8 +65,25 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
    * @param isEthernet whether it is RoCE
    * @param pathMtu 1 to 5
    * @param readsServed reads that a queue pair serves at a time, 0 to 255
+   * @param isRoutable whether the address is RoCE v2's
    */
-  record Nic(ByteBuffer gid, int lid, boolean isEthernet, int pathMtu, int readsServed) {}
+  record Nic(
+      ByteBuffer gid,
+      int lid,
+      boolean isEthernet,
+      int pathMtu,
+      int readsServed,
+      boolean isRoutable) {
+
+    boolean hasAddress() {
+      return gid.getLong(0) != 0 || gid.getLong(Long.BYTES) != 0;
+    }
+
+    /** Whether the address is one of IPv4, mapped into IPv6. */
+    boolean isIpv4() {
+      return gid.getLong(0) == 0 && gid.getShort(8) == 0 && gid.getShort(10) == -1;
+    }
+  }
 
   /**
    * A queue pair.
@@ -80,7 +103,8 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
     for (Nic nic : nics) {
       bytes.put(nic.gid().duplicate()).putShort((short) nic.lid());
       bytes.put(nic.isEthernet() ? ETHERNET : INFINIBAND);
-      bytes.put((byte) nic.pathMtu()).put((byte) nic.readsServed()).put(new byte[3]);
+      bytes.put((byte) nic.pathMtu()).put((byte) nic.readsServed());
+      bytes.put((byte) (nic.isRoutable() ? 1 : 0)).put(new byte[2]);
     }
     for (QueuePair pair : queuePairs) {
       bytes.put((byte) pair.nic()).put(new byte[3]);
@@ -108,7 +132,11 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
           FailureDetail.remedy("Use the same release of transport-rdma-verbs on both sides"));
     }
     int length = HEAD_BYTES + NIC_BYTES * nicCount + QUEUE_PAIR_BYTES * pairCount;
-    if (nicCount == 0 || pairCount == 0 || encoded.length != length) {
+    if (nicCount == 0
+        || nicCount > VerbsKeys.MOST
+        || pairCount == 0
+        || pairCount > MOST_QUEUE_PAIRS
+        || encoded.length != length) {
       throw senseless(
           encoded.length + " bytes for " + nicCount + " NICs and " + pairCount + " queue pairs");
     }
@@ -130,19 +158,21 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
     byte linkLayer = bytes.get();
     int pathMtu = bytes.get();
     int readsServed = Byte.toUnsignedInt(bytes.get());
-    skip(bytes);
+    boolean isRoutable = bytes.get() == 1;
+    skip(bytes, 2);
     if (linkLayer != INFINIBAND && linkLayer != ETHERNET) {
       throw senseless("link layer " + linkLayer);
     }
     if (pathMtu < LEAST_MTU || pathMtu > MOST_MTU) {
       throw senseless("path MTU " + pathMtu);
     }
-    return new Nic(ByteBuffer.wrap(gid), lid, linkLayer == ETHERNET, pathMtu, readsServed);
+    return new Nic(
+        ByteBuffer.wrap(gid), lid, linkLayer == ETHERNET, pathMtu, readsServed, isRoutable);
   }
 
   private static QueuePair queuePair(ByteBuffer bytes, int nicCount) {
     int nic = Byte.toUnsignedInt(bytes.get());
-    skip(bytes);
+    skip(bytes, 3);
     int number = bytes.getInt();
     int firstPacket = bytes.getInt();
     if (nic >= nicCount) {
@@ -154,9 +184,9 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
     return new QueuePair(nic, number, firstPacket);
   }
 
-  /** Three bytes that mean nothing yet. */
-  private static void skip(ByteBuffer bytes) {
-    bytes.position(bytes.position() + 3);
+  /** Bytes that mean nothing yet. */
+  private static void skip(ByteBuffer bytes, int count) {
+    bytes.position(bytes.position() + count);
   }
 
   private static ByteBuffer littleEndian(byte[] bytes) {

@@ -1,10 +1,12 @@
 package io.uccl.p2p.transport.rdma;
 
-import java.io.IOException;
-import java.nio.file.Files;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.HexFormat;
+import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
 /**
@@ -23,14 +25,94 @@ record VerbsPort(String device, int number, Path folder) {
   private static final String IPV4_MAPPED = "00000000000000000000ffff";
   private static final String LINK_LOCAL = "fe80";
 
+  /** The first half of an address. */
+  private static final int PREFIX_DIGITS = 16;
+
+  private static final Pattern RATE = Pattern.compile("([0-9]{1,6}(?:\\.[0-9]+)?) Gb/sec.*");
+
+  /**
+   * What ports must have in common to be used together.
+   *
+   * @param rate as the kernel writes it: {@code 400 Gb/sec (4X NDR)}
+   * @param vendor of the device on its bus; empty of one in software, like the next two
+   * @param model of the device
+   * @param board that it is on, if its driver says so
+   */
+  record Kind(boolean ethernet, String rate, String vendor, String model, String board) {}
+
   /** Whether the link is up and has been set up. */
   boolean isActive() {
     return read("state").endsWith("ACTIVE");
   }
 
+  /**
+   * Whether its queue pairs can be connected without a connection manager: iWARP's cannot, and some
+   * devices have no reliable ones.
+   */
+  boolean isConnectable() {
+    return KernelFiles.read(deviceFolder().resolve("node_type")).startsWith("1:");
+  }
+
   /** Whether it is RoCE: peers are found by address, not by LID. */
   boolean isEthernet() {
     return read("link_layer").equals("Ethernet");
+  }
+
+  Kind kind() {
+    Path bus = deviceFolder().resolve("device");
+    return new Kind(
+        isEthernet(),
+        read("rate"),
+        KernelFiles.read(bus.resolve("vendor")),
+        KernelFiles.read(bus.resolve("device")),
+        KernelFiles.read(deviceFolder().resolve("board_id")));
+  }
+
+  /** Bits a second, in 10^9; 0 if unknown. */
+  double rate() {
+    Matcher rate = RATE.matcher(read("rate"));
+    return rate.matches() ? Double.parseDouble(rate.group(1)) : 0;
+  }
+
+  /** Where its device is plugged in. */
+  PciPlace place() {
+    return PciPlace.of(deviceFolder().resolve("device"));
+  }
+
+  private Path deviceFolder() {
+    return folder.resolve("../..").normalize();
+  }
+
+  /**
+   * Whether it can be reached: on InfiniBand by its LID, unless an index of an address is asked
+   * for.
+   */
+  boolean isReachable(OptionalInt wanted) {
+    return wanted.isPresent()
+        ? hasAddress(wanted.getAsInt())
+        : !isEthernet() || IntStream.range(0, ADDRESSES).anyMatch(this::hasAddress);
+  }
+
+  /**
+   * The network that it is in, as a name for comparing: on InfiniBand the subnet and the manager of
+   * it, on Ethernet that of the address which peers use. Empty if the kernel does not tell; of an
+   * address that is valid on any link, none can.
+   */
+  Optional<String> network(ConnectedNetworks connected, OptionalInt wanted) {
+    if (!isEthernet()) {
+      String subnet = address(0);
+      return subnet.isEmpty()
+          ? Optional.empty()
+          : Optional.of(subnet.substring(0, PREFIX_DIGITS) + " of " + read("sm_lid"));
+    }
+    OptionalInt index = wanted.isPresent() ? wanted : preferredAddress();
+    String address = index.isPresent() ? address(index.getAsInt()) : "";
+    if (address.startsWith(IPV4_MAPPED)) {
+      return connected.of(ByteBuffer.wrap(ipv4(address)).getInt());
+    }
+    return address.isEmpty() || address.startsWith(LINK_LOCAL)
+        ? Optional.empty()
+        : Optional.of(address.substring(0, PREFIX_DIGITS));
   }
 
   /**
@@ -55,10 +137,15 @@ record VerbsPort(String device, int number, Path folder) {
     return !address.isEmpty() && !address.equals(NO_ADDRESS);
   }
 
+  /** Whether an address is RoCE v2's, which routers carry. */
+  boolean isRoutable(int index) {
+    return read("gid_attrs/types/" + index).equals("RoCE v2");
+  }
+
   private int rank(int index) {
     String address = address(index);
     int kind = address.startsWith(IPV4_MAPPED) ? 0 : address.startsWith(LINK_LOCAL) ? 2 : 1;
-    return kind + (read("gid_attrs/types/" + index).equals("RoCE v2") ? 0 : 3);
+    return kind + (isRoutable(index) ? 0 : 3);
   }
 
   /** In 32 hexadecimal digits; empty if there is no such index. */
@@ -72,20 +159,20 @@ record VerbsPort(String device, int number, Path folder) {
     if (!address.startsWith(IPV4_MAPPED)) {
       return read("gids/" + index);
     }
-    byte[] bytes = HexFormat.of().parseHex(address.substring(IPV4_MAPPED.length()));
+    byte[] bytes = ipv4(address);
     return IntStream.range(0, bytes.length)
         .mapToObj(i -> Integer.toString(Byte.toUnsignedInt(bytes[i])))
         .reduce((left, right) -> left + "." + right)
         .orElseThrow();
   }
 
+  private static byte[] ipv4(String address) {
+    return HexFormat.of().parseHex(address.substring(IPV4_MAPPED.length()));
+  }
+
   /** Empty if it cannot be read: of an index without an address the kernel says nothing. */
   private String read(String name) {
-    try {
-      return Files.readString(folder.resolve(name)).strip();
-    } catch (IOException e) {
-      return "";
-    }
+    return KernelFiles.read(folder.resolve(name));
   }
 
   @Override

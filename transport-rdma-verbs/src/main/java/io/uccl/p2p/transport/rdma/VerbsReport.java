@@ -3,6 +3,7 @@ package io.uccl.p2p.transport.rdma;
 import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.nativelib.Errno;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 
 /**
  * Why a call of the shim failed.

@@ -7,7 +7,8 @@ import java.util.OptionalInt;
 import java.util.regex.Pattern;
 
 /**
- * The environment variables of the rdma transport: the C++ engine's names, meanings and defaults.
+ * The environment variables of the rdma transport: the C++ engine's names, meanings and defaults,
+ * where it has them.
  *
  * <p>Bounds are those of the fields of an InfiniBand packet or queue pair; a device may allow less.
  * Where the C++ engine takes its default in place of a value that it cannot use, such a value is an
@@ -21,15 +22,33 @@ final class VerbsSettings {
 
   private static final Pattern DEVICE_NAME = Pattern.compile("[A-Za-z0-9_.-]+");
 
-  /** In the order of the variable, each once; empty when unset. */
+  private static final int MOST_NICS = 4;
+
+  /** In the order of the variable, one that is named twice twice; empty when unset. */
   static final Setting<List<String>> DEVICES =
       new Setting<>(
           "UCCL_P2P_RDMA_DEV",
           "the devices to use",
           "chosen by locality",
-          "a comma-separated list of device names",
+          "a comma-separated list of 1 to " + MOST_NICS + " device names",
           List.of(),
           VerbsSettings::devices);
+
+  static final Setting<Integer> NICS =
+      Setting.integer(
+          "UCCL_P2P_RDMA_NICS", "devices that are used at most", MOST_NICS, 1, MOST_NICS);
+
+  static final Setting<Integer> QUEUE_PAIRS =
+      Setting.integer(
+          "UCCL_P2P_RDMA_QPS",
+          "queue pairs of a connection",
+          4,
+          1,
+          VerbsParameters.MOST_QUEUE_PAIRS);
+
+  /** CUDA's own variable. That it is set to nothing means something: there are none. */
+  static final Setting<String> GPUS =
+      Setting.text("CUDA_VISIBLE_DEVICES", "the GPUs of this process, as CUDA takes it", "all");
 
   /** Empty when unset: detected, an IPv4-mapped RoCE v2 address being preferred. */
   static final Setting<OptionalInt> GID_INDEX =
@@ -39,16 +58,17 @@ final class VerbsSettings {
           "detected, IPv4-mapped RoCE v2 first",
           "a number from 0 to 255",
           OptionalInt.empty(),
-          text -> {
-            int index = Integer.parseInt(text);
-            if (index < 0 || index > 255) {
-              throw new IllegalArgumentException("out of range");
-            }
-            return OptionalInt.of(index);
-          });
+          text -> number(text, 255));
 
-  static final Setting<Integer> SERVICE_LEVEL =
-      Setting.integer("UCCL_P2P_RDMA_SL", "service level", 3, 0, 15);
+  /** Empty when unset: it depends on the network. */
+  static final Setting<OptionalInt> SERVICE_LEVEL =
+      new Setting<>(
+          "UCCL_P2P_RDMA_SL",
+          "service level",
+          "3; 0 on InfiniBand",
+          "a number from 0 to 15",
+          OptionalInt.empty(),
+          text -> number(text, 15));
 
   static final Setting<Integer> TRAFFIC_CLASS =
       Setting.integer("UCCL_P2P_RDMA_TC", "traffic class", 104, 0, 255);
@@ -78,6 +98,9 @@ final class VerbsSettings {
       List.of(
           LIBIBVERBS,
           DEVICES,
+          NICS,
+          QUEUE_PAIRS,
+          GPUS,
           GID_INDEX,
           SERVICE_LEVEL,
           TRAFFIC_CLASS,
@@ -87,15 +110,24 @@ final class VerbsSettings {
 
   private VerbsSettings() {}
 
+  private static OptionalInt number(String text, int most) {
+    int number = Integer.parseInt(text);
+    if (number < 0 || number > most) {
+      throw new IllegalArgumentException("out of range");
+    }
+    return OptionalInt.of(number);
+  }
+
   private static List<String> devices(String text) {
     List<String> names =
         Arrays.stream(text.split(",", -1))
             .map(String::trim)
             .filter(name -> !name.isEmpty())
-            .distinct()
             .toList();
-    if (names.isEmpty() || !names.stream().allMatch(name -> DEVICE_NAME.matcher(name).matches())) {
-      throw new IllegalArgumentException("not device names");
+    if (names.isEmpty()
+        || names.size() > MOST_NICS
+        || !names.stream().allMatch(name -> DEVICE_NAME.matcher(name).matches())) {
+      throw new IllegalArgumentException("not device names, or too many");
     }
     return names;
   }

@@ -36,28 +36,29 @@ final class VerbsShim implements NativeLibrary.Binding {
       long index,
       long address,
       long length,
+      int shift,
       int access,
       int dmabuf,
-      long key,
+      long keys,
       long report);
 
   static native long closeMemory(long nic, long index, long report);
 
   static native long lockedMemoryLimit();
 
-  static native long createQueuePair(long nic, int depth, int tag, long number, long report);
+  static native long create(long making, long report);
 
-  static native long connect(long queuePair, long path, long report);
+  static native long connect(long connection, long paths, int count, long report);
 
-  static native long breakQueuePair(long queuePair, long report);
+  static native long breakConnection(long connection, long report);
 
-  static native long destroyQueuePair(long queuePair, boolean outstandingToo, long report);
+  static native long destroy(long connection, boolean outstandingToo, long report);
 
-  static native long post(long queuePair, long slots, long count, long report);
+  static native long post(long connection, long slots, long count, long report);
 
   static native long poll(long nic, long completions, long count, long report);
 
-  static native long outstanding(long nic, long completions, long count);
+  static native long outstanding(long connection, long completions, long count);
 
   static native long events(long nic, long events, long count, long report);
 

@@ -5,6 +5,7 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.TransportException;
+import io.uccl.p2p.spi.nativelib.Errno;
 
 /** What the status of a completion means (ibv_poll_cq(3)). Any error breaks the connection. */
 final class VerbsStatus {
@@ -30,6 +31,9 @@ final class VerbsStatus {
   private static final int RESPONSE_TIMEOUT = 20;
   private static final int GENERAL = 21;
 
+  /** Of the shim: a work request was not taken; its errno is in the vendor's place. */
+  private static final int NOT_POSTED = 1000;
+
   private VerbsStatus() {}
 
   /**
@@ -51,7 +55,7 @@ final class VerbsStatus {
           new RemoteAccessException(
               "the peer's network interface found the operation invalid",
               detail(status, vendor, "Connect anew, and ask the peer for a new descriptor"));
-      case RETRIES_EXCEEDED, RECEIVER_RETRIES_EXCEEDED, RESPONSE_TIMEOUT ->
+      case RETRIES_EXCEEDED, RESPONSE_TIMEOUT ->
           new PeerLostException(
               "the peer's network interface does not answer",
               detail(
@@ -59,6 +63,16 @@ final class VerbsStatus {
                   vendor,
                   "See whether its process lives and the network between the two works; then"
                       + " connect anew"));
+      case RECEIVER_RETRIES_EXCEEDED ->
+          new PeerLostException(
+              "the peer's queue pair was never ready to receive",
+              detail(status, vendor, "Use the same release on both sides; then connect anew"));
+      case NOT_POSTED ->
+          new TransportException(
+              "the device does not take the operation",
+              FailureDetail.remedy("See the device's limits in ibv_devinfo -v; then connect anew")
+                  .withTransport("rdma")
+                  .withProvider(vendor, "ibv_post_send (errno " + Errno.describe(vendor) + ")"));
       case FLUSHED ->
           new PeerLostException(
               "the connection was broken before the operation's turn came",

@@ -19,29 +19,31 @@ import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.nativelib.Errno;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
+import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.security.SecureRandom;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A NIC and the peers that its queue pairs are connected to. What the peer's NIC refuses breaks the
- * connection; a NIC that fails takes all of them with it, and the transport with them.
+ * NICs and the peers that their queue pairs are connected to. What the peer's NIC refuses breaks
+ * the connection; a NIC that fails takes all of them with it, and the transport with them.
  */
 final class VerbsTransport implements Transport {
 
   /**
    * Longer operations are cut, so that one that crawls is told from one that is stuck: the device
-   * says nothing of an operation before its end.
+   * says nothing of a piece before its end.
    */
   private static final long LONGEST_OPERATION = 256L << 20;
 
-  /** Of each connection. */
-  private static final int QUEUE_PAIRS = 1;
+  /** Into so many pieces the shim cuts an operation. */
+  private static final int PIECES = 16;
 
   /** Packet numbers have as many. */
   private static final int PACKET_BITS = 24;
@@ -49,20 +51,37 @@ final class VerbsTransport implements Transport {
   /** While it is never idle, events are looked for once in so many polls. */
   private static final int POLLS_PER_LOOK_AT_EVENTS = 1024;
 
-  private final VerbsNic nic;
-  private final OffHeap nicHandles = new OffHeap(Long.BYTES);
+  private static final String CLOSE_ENGINE = "Close the engine and open a new one";
+
+  private static final FailureDetail DEVICE_FAILED =
+      FailureDetail.remedy(CLOSE_ENGINE).withTransport("rdma");
+
+  /** As an array too: iterating over a list in every poll could allocate. */
+  private final VerbsNic[] polled;
+
+  private final List<VerbsNic> nics;
+  private final OffHeap nicHandles;
+  private final int queuePairs;
+  private final boolean flush;
   private final int window;
   private final TransportCapabilities capabilities;
   private final SecureRandom random = new SecureRandom();
 
-  /** By the tag of their queue pairs; null: free, or of a handshake. */
+  /** By their tags; null: free, or of a handshake. */
   private final List<@Nullable VerbsChannel> channels = new ArrayList<>();
 
   private final ArrayDeque<Integer> freeTags = new ArrayDeque<>();
+
+  /** All that are not destroyed. */
+  private final Set<VerbsConnection> connections = new LinkedHashSet<>();
+
+  /** Closed, and told of all their operations, but not of all flushes that nobody is told of. */
+  private final ArrayDeque<VerbsChannel> retiring = new ArrayDeque<>();
+
   private final Set<VerbsMemory> memories = new LinkedHashSet<>();
   private final ArrayDeque<VerbsChannel> ready = new ArrayDeque<>();
 
-  /** Operations that the device does not have any more, or never had. */
+  /** Operations that the devices do not have any more, or never had. */
   private final ArrayDeque<Ended> ended = new ArrayDeque<>();
 
   /** Places of registrations; the engine's thread for releases frees them. Guarded by itself. */
@@ -70,6 +89,9 @@ final class VerbsTransport implements Transport {
 
   private int pollsSinceEvents;
   private boolean hasEvents;
+
+  /** A NIC works no more: from now on they may only be shut down. */
+  private boolean failed;
 
   private final Object wakeupLock = new Object();
   private final int wakeup;
@@ -80,30 +102,50 @@ final class VerbsTransport implements Transport {
   private record Ended(long id, VerbsChannel channel, P2pException failure) {}
 
   /**
-   * Opens the NIC.
+   * Opens the NICs.
    *
+   * @param openings one for each, 1 to 4
    * @param window operations that the engine hands to a channel at most
-   * @throws TransportUnavailableException if it cannot be opened
+   * @throws TransportUnavailableException if one cannot be opened
    */
-  VerbsTransport(VerbsOpening opening, int window) {
-    this.nic = VerbsNic.open(opening);
+  VerbsTransport(List<VerbsOpening> openings, Map<String, String> environment, int window) {
+    this.nics = open(openings);
+    this.polled = nics.toArray(VerbsNic[]::new);
+    this.queuePairs = VerbsSettings.QUEUE_PAIRS.in(environment);
+    this.flush = VerbsSettings.FLUSH.in(environment).equals("on");
     this.window = window;
-    nicHandles.putLong(0, nic.handle());
+    nicHandles = new OffHeap(nics.size() * Long.BYTES);
+    long longest = LONGEST_OPERATION;
+    for (int i = 0; i < nics.size(); i++) {
+      nicHandles.putLong(i * Long.BYTES, nics.get(i).handle());
+      longest = Math.min(longest, PIECES * nics.get(i).found().longestOperation());
+    }
     this.capabilities =
         new TransportCapabilities(
             TransportCapabilities.Refusal.BREAKS_CONNECTION,
             TransportCapabilities.TargetChecks.NIC_KEY,
             TransportCapabilities.Expiry.CLOSES_CHANNEL,
             true,
-            Math.min(LONGEST_OPERATION, nic.found().longestOperation()));
+            longest);
     long fd = VerbsShim.openWakeup();
     if (fd < 0) {
-      nic.shutDown();
+      nics.forEach(VerbsNic::shutDown);
       throw new TransportUnavailableException(
           "no eventfd: " + Errno.describe((int) -fd),
           FailureDetail.remedy("Raise the limit of open files (ulimit -n)").withTransport("rdma"));
     }
     this.wakeup = (int) fd;
+  }
+
+  private static List<VerbsNic> open(List<VerbsOpening> openings) {
+    List<VerbsNic> opened = new ArrayList<>();
+    try {
+      openings.forEach(opening -> opened.add(VerbsNic.open(opening)));
+      return List.copyOf(opened);
+    } catch (TransportUnavailableException e) {
+      opened.forEach(VerbsNic::shutDown);
+      throw e;
+    }
   }
 
   @Override
@@ -127,7 +169,7 @@ final class VerbsTransport implements Transport {
       places.set(place);
     }
     try {
-      VerbsMemory registered = new VerbsMemory(this, nic, place, name, memory);
+      VerbsMemory registered = new VerbsMemory(this, nics, place, name, memory);
       memories.add(registered);
       return registered;
     } catch (P2pException e) {
@@ -156,117 +198,65 @@ final class VerbsTransport implements Transport {
 
   @Override
   public PendingChannel prepare(ChannelRole role) {
-    if (nic.hasFailed()) {
-      throw new TransportException(
-          "the device has failed",
-          FailureDetail.remedy("Close the engine and open a new one").withTransport("rdma"));
+    if (failed) {
+      throw new TransportException("the device has failed", DEVICE_FAILED);
     }
-    return new Pending(createQueuePairs());
-  }
-
-  private List<VerbsQueuePair> createQueuePairs() {
-    List<VerbsQueuePair> pairs = new ArrayList<>();
-    try {
-      while (pairs.size() < QUEUE_PAIRS) {
-        pairs.add(createQueuePair());
-      }
-      return List.copyOf(pairs);
-    } catch (TransportException e) {
-      pairs.forEach(this::destroy);
-      throw e;
-    }
-  }
-
-  private VerbsQueuePair createQueuePair() {
     Integer free = freeTags.poll();
     int tag = free == null ? channels.size() : free;
     if (free == null) {
       channels.add(null);
     }
     try {
-      return nic.createQueuePair(tag, window, random.nextInt(1 << PACKET_BITS));
+      int[] firstPackets = random.ints(queuePairs, 0, 1 << PACKET_BITS).toArray();
+      VerbsConnection connection = new VerbsConnection(nics, window, tag, flush, firstPackets);
+      connections.add(connection);
+      return new Pending(tag, connection);
     } catch (TransportException e) {
       freeTags.add(tag);
       throw e;
     }
   }
 
-  /** One that has nothing outstanding; or what is, has been reported. */
-  private void destroy(VerbsQueuePair pair) {
-    // A device that keeps one has failed, and everything of it ends with the transport.
-    if (pair.destroy(nic.hasFailed())) {
-      channels.set(pair.tag(), null);
-      freeTags.add(pair.tag());
-    }
-  }
-
   /** Both sides make their queue pairs, and tell them; neither needs the other's for that. */
   private final class Pending implements PendingChannel {
 
-    private final List<VerbsQueuePair> queuePairs;
+    private final int tag;
+    private final VerbsConnection connection;
     private boolean done;
 
-    Pending(List<VerbsQueuePair> queuePairs) {
-      this.queuePairs = queuePairs;
+    Pending(int tag, VerbsConnection connection) {
+      this.tag = tag;
+      this.connection = connection;
     }
 
     @Override
     public byte[] parameters() {
-      return new VerbsParameters(
-              List.of(nic.parameters()),
-              queuePairs.stream()
-                  .map(pair -> new VerbsParameters.QueuePair(0, pair.number(), pair.firstPacket()))
-                  .toList())
-          .encode();
+      return connection.parameters().encode();
     }
 
     @Override
     public Channel complete(byte[] remote) {
+      if (failed) {
+        throw new HandshakeException("the device failed during the handshake", DEVICE_FAILED);
+      }
       try {
-        connect(VerbsParameters.decode(remote));
+        connection.connect(VerbsParameters.decode(remote));
       } catch (HandshakeException e) {
         abort();
         throw e;
       }
       done = true;
-      VerbsChannel channel = new VerbsChannel(VerbsTransport.this, queuePairs);
-      queuePairs.forEach(pair -> channels.set(pair.tag(), channel));
+      VerbsChannel channel = new VerbsChannel(VerbsTransport.this, tag, connection);
+      channels.set(tag, channel);
       ready.add(channel);
       return channel;
-    }
-
-    private void connect(VerbsParameters theirs) {
-      if (nic.hasFailed()) {
-        throw new HandshakeException(
-            "the device failed during the handshake",
-            FailureDetail.remedy("Close the engine and open a new one").withTransport("rdma"));
-      }
-      if (theirs.queuePairs().size() != queuePairs.size()) {
-        throw new HandshakeException(
-            "the peer has "
-                + theirs.queuePairs().size()
-                + " queue pairs for the connection, this side has "
-                + queuePairs.size(),
-            FailureDetail.remedy("Use the same settings on both sides").withTransport("rdma"));
-      }
-      for (int i = 0; i < queuePairs.size(); i++) {
-        VerbsParameters.QueuePair theirPair = theirs.queuePairs().get(i);
-        VerbsParameters.Nic theirNic = theirs.nics().get(theirPair.nic());
-        if (theirNic.isEthernet() != nic.found().isEthernet()) {
-          throw new HandshakeException(
-              "one side is on InfiniBand, the other on Ethernet",
-              FailureDetail.remedy("Choose devices of one network: UCCL_P2P_RDMA_DEV")
-                  .withTransport("rdma"));
-        }
-        queuePairs.get(i).connect(theirNic, theirPair);
-      }
     }
 
     @Override
     public void abort() {
       if (!done) {
         done = true;
-        queuePairs.forEach(VerbsTransport.this::destroy);
+        destroy(tag, connection);
       }
     }
   }
@@ -275,8 +265,32 @@ final class VerbsTransport implements Transport {
   void retire(VerbsChannel channel) {
     ready.remove(channel);
     // An operation that was posted after the close comes back to a channel that has gone.
-    if (!channel.hasOutstanding() && channels.get(channel.queuePairs().get(0).tag()) == channel) {
-      channel.queuePairs().forEach(this::destroy);
+    if (!channel.hasOutstanding()
+        && channels.get(channel.tag()) == channel
+        && !destroy(channel.tag(), channel.connection())
+        && !retiring.contains(channel)) {
+      retiring.add(channel);
+    }
+  }
+
+  /** Returns false if it has to be tried again. */
+  private boolean destroy(int tag, VerbsConnection connection) {
+    VerbsConnection.Destruction result = connection.destroy(failed);
+    if (result == VerbsConnection.Destruction.DONE) {
+      connections.remove(connection);
+      channels.set(tag, null);
+      freeTags.add(tag);
+    }
+    // A device that keeps one has failed, and everything of it ends with the transport.
+    return result != VerbsConnection.Destruction.LATER;
+  }
+
+  private void retireSome() {
+    for (int i = retiring.size(); i > 0; i--) {
+      VerbsChannel channel = retiring.remove();
+      if (!destroy(channel.tag(), channel.connection())) {
+        retiring.add(channel);
+      }
     }
   }
 
@@ -288,43 +302,55 @@ final class VerbsTransport implements Transport {
       // The engine has not heard of the failure yet.
       return fail(channel, operations.id(first), failure);
     }
-    int inside = 0;
-    while (inside < count && isInsideRegion(operations, first + inside)) {
-      inside++;
+    int good = 0;
+    while (good < count && isGood(channel, operations, first + good)) {
+      good++;
     }
-    if (inside == 0) {
-      return fail(channel, operations.id(first), outside());
-    }
-    return postChecked(channel, operations, first, inside);
+    return good == 0
+        ? fail(channel, operations.id(first), refusal(channel, operations, first))
+        : postGood(channel, operations, first, good);
   }
 
   /**
-   * The peer's NIC would refuse it as well, and break the connection; what the descriptor says of
-   * the region is looked at here, so that a mistake costs one operation alone.
+   * The peer's NIC would refuse it as well, and break the connection; what the descriptor says is
+   * looked at here, so that such a mistake costs one operation alone.
    */
-  private static boolean isInsideRegion(OpBuffer operations, int index) {
-    long base = operations.remoteOwn(index, VerbsMemory.BASE);
-    long regionLength = operations.remoteOwn(index, VerbsMemory.LENGTH);
-    long offset = operations.remoteAddress(index) - base;
-    long length = operations.length(index);
-    return base != 0
-        && offset >= 0
-        && regionLength > 0
-        && length <= regionLength
-        && offset <= regionLength - length;
+  private boolean isGood(VerbsChannel channel, OpBuffer operations, int index) {
+    return isOfPeer(channel, operations, index)
+        && (!isFlushed(operations, index) || VerbsKeys.isReadable(operations, index));
   }
 
-  private static RemoteAccessException outside() {
+  private static boolean isOfPeer(VerbsChannel channel, OpBuffer operations, int index) {
+    return VerbsKeys.nics(operations, index) == channel.connection().theirNics();
+  }
+
+  private boolean isFlushed(OpBuffer operations, int index) {
+    return operations.opcode(index) == OpBuffer.WRITE
+        && (flush || VerbsKeys.isGpu(operations, index));
+  }
+
+  private static RemoteAccessException refusal(
+      VerbsChannel channel, OpBuffer operations, int index) {
+    if (!isOfPeer(channel, operations, index)) {
+      return new RemoteAccessException(
+          "the descriptor has keys for "
+              + VerbsKeys.nics(operations, index)
+              + " RDMA devices, but the peer's connection has "
+              + channel.connection().theirNics(),
+          FailureDetail.remedy("Ask the peer for a descriptor of its rdma transport")
+              .withTransport("rdma"));
+    }
     return new RemoteAccessException(
-        "the descriptor's range is outside the region that it names for rdma, or it names none",
-        FailureDetail.remedy("Ask the peer for a descriptor of its rdma transport")
+        "the region is not open to reads, so that nothing can prove that a write to it is placed",
+        FailureDetail.remedy(
+                "Have the peer register it with READ_WRITE; or, for host memory, set"
+                    + " UCCL_P2P_RDMA_FLUSH=off")
             .withTransport("rdma"));
   }
 
-  private int postChecked(VerbsChannel channel, OpBuffer operations, int first, int count) {
+  private int postGood(VerbsChannel channel, OpBuffer operations, int first, int count) {
     long slots = operations.address(NativeMemory::address) + (long) first * OpBuffer.SLOT_BYTES;
-    VerbsQueuePair pair = channel.queuePairs().get(0);
-    long taken = pair.post(slots, count);
+    long taken = channel.connection().post(slots, count);
     if (taken >= 0) {
       return (int) taken;
     }
@@ -332,8 +358,10 @@ final class VerbsTransport implements Transport {
     return fail(
         channel,
         operations.id(first),
-        pair.report()
-            .failure("the device does not take the operation", "See the device's own limits"));
+        channel
+            .connection()
+            .report()
+            .failure("the operation cannot be posted", "See the device's own limits"));
   }
 
   /** Takes one operation, and reports it with the next poll. */
@@ -356,11 +384,12 @@ final class VerbsTransport implements Transport {
       report(ended.remove(), into);
       moved = true;
     }
-    int read;
-    do {
-      read = nic.hasFailed() ? 0 : read(into);
-      moved |= read != 0;
-    } while (read == VerbsNic.BATCH);
+    for (VerbsNic nic : polled) {
+      moved |= read(nic, into);
+    }
+    if (!retiring.isEmpty()) {
+      retireSome();
+    }
     return moved;
   }
 
@@ -376,23 +405,25 @@ final class VerbsTransport implements Transport {
     }
   }
 
-  /** How many were read, or -1 if the device has failed. */
-  private int read(CompletionBuffer into) {
-    if (into.remaining() == 0) {
-      return 0;
+  /** Returns true if there was anything. */
+  private boolean read(VerbsNic nic, CompletionBuffer into) {
+    boolean moved = false;
+    long read = VerbsNic.BATCH;
+    while (read == VerbsNic.BATCH && into.remaining() > 0 && !failed) {
+      read = nic.poll(into.remaining());
+      moved |= read != 0;
+      if (read < 0) {
+        nicFailed(nic.report().failure("the device failed", CLOSE_ENGINE), into);
+      }
+      for (int i = 0; i < read; i++) {
+        if (nic.isBroken(i)) {
+          broken(nic, i, into);
+        } else {
+          complete(nic, i, into);
+        }
+      }
     }
-    long read = nic.poll(into.remaining());
-    if (read < 0) {
-      nicFailed(
-          nic.report().failure("the device failed", "Close the engine and open a new one"), into);
-      return -1;
-    }
-    for (int i = 0; i < read; i++) {
-      VerbsChannel channel = channelOf(nic.completedTag(i));
-      complete(channel, i, into);
-      cameBack(channel);
-    }
-    return (int) read;
+    return moved;
   }
 
   private VerbsChannel channelOf(int tag) {
@@ -403,21 +434,31 @@ final class VerbsTransport implements Transport {
     return channel;
   }
 
-  private void complete(VerbsChannel channel, int index, CompletionBuffer into) {
+  /** The first error of one of its queue pairs; its operations are told afterwards. */
+  private void broken(VerbsNic nic, int index, CompletionBuffer into) {
+    VerbsChannel channel = channelOf(nic.completedTag(index));
     int status = nic.completedStatus(index);
     if (status == VerbsStatus.FLUSHED && channel.failure() == null) {
       // No operation of this side broke the queue pair; an event may say what did.
       readEvents(into);
     }
-    if (status != VerbsStatus.SUCCESS && channel.failure() == null) {
+    if (channel.failure() == null) {
       channelFailed(channel, VerbsStatus.failure(status, nic.completedVendor(index)), into);
     }
-    P2pException failure = channel.failure();
-    if (failure == null) {
+  }
+
+  private void complete(VerbsNic nic, int index, CompletionBuffer into) {
+    VerbsChannel channel = channelOf(nic.completedTag(index));
+    int status = nic.completedStatus(index);
+    if (status == VerbsStatus.SUCCESS) {
       into.done(nic.completedId(index));
     } else {
-      into.failed(nic.completedId(index), failure);
+      P2pException cause = channel.failure();
+      into.failed(
+          nic.completedId(index),
+          cause == null ? VerbsStatus.failure(status, nic.completedVendor(index)) : cause);
     }
+    cameBack(channel);
   }
 
   /** Its operations come back with the cause, which is the first one. */
@@ -425,7 +466,6 @@ final class VerbsTransport implements Transport {
     ready.remove(channel);
     channel.fail(cause);
     into.failed(channel, cause);
-    channel.breakConnection();
   }
 
   // -- what happens to the device
@@ -434,17 +474,27 @@ final class VerbsTransport implements Transport {
   private boolean readEvents(CompletionBuffer into) {
     hasEvents = false;
     pollsSinceEvents = 0;
-    if (nic.hasFailed()) {
-      return false;
+    boolean any = false;
+    for (VerbsNic nic : polled) {
+      any |= readEvents(nic, into);
     }
-    long read = nic.readEvents((type, tag) -> event(type, tag, into));
-    if (read < 0) {
-      nicFailed(
-          nic.report()
-              .failure("the device's events cannot be read", "Close the engine and open a new one"),
-          into);
+    return any;
+  }
+
+  private boolean readEvents(VerbsNic nic, CompletionBuffer into) {
+    boolean any = false;
+    long read = VerbsNic.EVENTS;
+    while (read == VerbsNic.EVENTS && !failed) {
+      read = nic.readEvents();
+      any |= read != 0;
+      if (read < 0) {
+        nicFailed(nic.report().failure("the device's events cannot be read", CLOSE_ENGINE), into);
+      }
+      for (int i = 0; i < read; i++) {
+        event(nic.eventType(i), nic.eventTag(i), into);
+      }
     }
-    return read != 0;
+    return any;
   }
 
   private void event(int type, int tag, CompletionBuffer into) {
@@ -465,8 +515,7 @@ final class VerbsTransport implements Transport {
   }
 
   private void channelsFailed(P2pException cause, CompletionBuffer into) {
-    // A channel of several queue pairs is there several times.
-    for (VerbsChannel channel : new LinkedHashSet<>(channels)) {
+    for (VerbsChannel channel : channels) {
       if (channel != null && channel.failure() == null) {
         channelFailed(channel, cause, into);
       }
@@ -478,38 +527,34 @@ final class VerbsTransport implements Transport {
    * memory of what was under way.
    */
   private void nicFailed(P2pException cause, CompletionBuffer into) {
-    if (nic.hasFailed()) {
+    if (failed) {
       return;
     }
     channelsFailed(cause, into);
-    nic.fail();
-    nic.forEachOutstanding(
-        (id, tag) -> {
-          VerbsChannel channel = channelOf(tag);
-          P2pException failure = channel.failure();
-          ended.add(new Ended(id, channel, failure == null ? cause : failure));
-        });
-    for (VerbsChannel channel : new LinkedHashSet<>(channels)) {
-      if (channel != null && !isDestroyed(channel)) {
-        // The device may still touch their memory, so they are never reported.
-        ended.removeIf(operation -> operation.channel() == channel);
+    failed = true;
+    for (VerbsChannel channel : channels) {
+      if (channel != null) {
+        giveUp(channel, channel.failure() == null ? cause : channel.failure());
       }
     }
+    retiring.clear();
   }
 
-  private static boolean isDestroyed(VerbsChannel channel) {
-    boolean all = true;
-    for (VerbsQueuePair pair : channel.queuePairs()) {
-      all &= pair.destroy(true);
+  private void giveUp(VerbsChannel channel, P2pException cause) {
+    VerbsConnection connection = channel.connection();
+    List<Ended> outstanding = new ArrayList<>();
+    connection.forEachOutstanding(id -> outstanding.add(new Ended(id, channel, cause)));
+    // Of a device that keeps it their memory may be touched, so they are never reported.
+    if (connection.destroy(true) == VerbsConnection.Destruction.DONE) {
+      ended.addAll(outstanding);
     }
-    return all;
   }
 
   @Override
   public void block(long nanos) {
     if (ready.isEmpty() && ended.isEmpty() && !hasEvents) {
-      int nics = nic.hasFailed() ? 0 : 1;
-      hasEvents = VerbsShim.await(nicHandles.address(), nics, wakeup, nanos) > 0;
+      int count = failed ? 0 : nics.size();
+      hasEvents = VerbsShim.await(nicHandles.address(), count, wakeup, nanos) > 0;
     }
   }
 
@@ -530,11 +575,7 @@ final class VerbsTransport implements Transport {
       return;
     }
     closed = true;
-    for (VerbsChannel channel : new LinkedHashSet<>(channels)) {
-      if (channel != null && !nic.hasFailed()) {
-        channel.breakConnection();
-      }
-    }
+    connections.forEach(VerbsConnection::breakPairs);
     List.copyOf(memories).forEach(VerbsMemory::close);
     synchronized (wakeupLock) {
       wakeupClosed = true;
@@ -544,6 +585,26 @@ final class VerbsTransport implements Transport {
 
   @Override
   public void release() {
-    nic.shutDown();
+    shutDown();
+  }
+
+  /**
+   * Ends everything: destroys the queue pairs, closes what is registered and the devices. When it
+   * returns, nothing touches any memory. Idempotent.
+   *
+   * @throws TransportException if a device keeps something
+   */
+  synchronized void shutDown() {
+    List.copyOf(connections).forEach(this::end);
+    nics.forEach(VerbsNic::shutDown);
+  }
+
+  private void end(VerbsConnection connection) {
+    if (connection.destroy(true) != VerbsConnection.Destruction.DONE) {
+      throw connection
+          .report()
+          .failure("the device does not destroy a queue pair", "End the process to free it");
+    }
+    connections.remove(connection);
   }
 }

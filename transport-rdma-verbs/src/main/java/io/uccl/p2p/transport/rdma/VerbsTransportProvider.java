@@ -9,9 +9,10 @@ import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportContext;
 import io.uccl.p2p.spi.TransportProvider;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
-import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * Declares the transport over RDMA verbs: InfiniBand and RoCE, through libibverbs and a native
@@ -24,16 +25,19 @@ public final class VerbsTransportProvider implements TransportProvider {
   /** {@code RDMA} in ASCII, first letter in the highest byte, as cxi's spells {@code CXIP}. */
   private static final int HANDSHAKE_MAGIC = 0x52444D41;
 
+  /** Whose devices the probe tells; an engine's GPU it does not know. */
+  private static final int PROBED_GPU = 0;
+
   private final VerbsDevices devices;
 
   /** For {@link java.util.ServiceLoader}. */
   public VerbsTransportProvider() {
-    this(VerbsDevices.KERNELS);
+    this(KernelFiles.LIVE);
   }
 
-  /** Looks for the devices in another folder. */
-  VerbsTransportProvider(Path devices) {
-    this.devices = new VerbsDevices(devices);
+  /** Looks for the devices in other files. */
+  VerbsTransportProvider(KernelFiles kernel) {
+    this.devices = new VerbsDevices(kernel);
   }
 
   @Override
@@ -64,7 +68,13 @@ public final class VerbsTransportProvider implements TransportProvider {
   @Override
   public Availability probe(Map<String, String> environment) {
     try {
-      return Availability.available("libibverbs, " + opening(environment).describe());
+      VerbsChoice choice = devices.choose(environment, PROBED_GPU);
+      String ports =
+          openings(environment, choice.ports()).stream()
+              .map(VerbsOpening::describe)
+              .collect(Collectors.joining("; "));
+      return Availability.available(
+          "libibverbs, " + ports + " (" + choice.reason() + ")", choice.warning());
     } catch (P2pException e) {
       return Availability.unavailable(e.summary(), e.detail().remedy());
     }
@@ -72,33 +82,44 @@ public final class VerbsTransportProvider implements TransportProvider {
 
   @Override
   public Transport open(TransportContext context) {
-    return new VerbsTransport(opening(context.environment()), context.maxInflightOperations());
+    return new VerbsTransport(
+        openings(context.environment(), context.gpuIndex()),
+        context.environment(),
+        context.maxInflightOperations());
   }
 
   /**
-   * What to open.
+   * What to open, 1 to 4.
    *
    * @throws TransportUnavailableException if there is nothing, or the libraries are missing
    */
-  private VerbsOpening opening(Map<String, String> environment) {
-    VerbsPort port = devices.choose(environment);
+  List<VerbsOpening> openings(Map<String, String> environment, int gpuIndex) {
+    return openings(environment, devices.choose(environment, gpuIndex).ports());
+  }
+
+  private List<VerbsOpening> openings(Map<String, String> environment, List<VerbsPort> ports) {
     for (Availability needed :
         List.of(NativeMemory.availability(), VerbsShim.LIBRARY.availability())) {
       if (!needed.available()) {
         throw unavailable(needed.detail(), needed.remedy());
       }
     }
-    VerbsOpening opening = new VerbsOpening(environment, port);
-    List<String> known = opening.libraryDevices();
-    if (!known.contains(port.device())) {
-      throw unavailable(
-          "libibverbs has no driver for "
-              + port.device()
-              + (known.isEmpty() ? "" : ", only for " + String.join(", ", known)),
-          "Install it (Debian: apt-get install ibverbs-providers), and see that"
-              + " /dev/infiniband/uverbs* are there");
+    List<VerbsOpening> openings = new ArrayList<>();
+    for (VerbsPort port : ports) {
+      openings.add(new VerbsOpening(environment, port));
     }
-    return opening;
+    List<String> known = openings.get(0).libraryDevices();
+    for (VerbsPort port : ports) {
+      if (!known.contains(port.device())) {
+        throw unavailable(
+            "libibverbs has no driver for "
+                + port.device()
+                + (known.isEmpty() ? "" : ", only for " + String.join(", ", known)),
+            "Install it (Debian: apt-get install ibverbs-providers), and see that"
+                + " /dev/infiniband/uverbs* are there");
+      }
+    }
+    return List.copyOf(openings);
   }
 
   private TransportUnavailableException unavailable(String why, String remedy) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import io.uccl.p2p.HandshakeException;
 import java.nio.ByteBuffer;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
@@ -15,8 +16,8 @@ class VerbsParametersTest {
   private static final VerbsParameters TWO_OF_EACH =
       new VerbsParameters(
           List.of(
-              new VerbsParameters.Nic(gid(1), 0, true, 5, 16),
-              new VerbsParameters.Nic(gid(2), 0xFFFE, false, 3, 255)),
+              new VerbsParameters.Nic(gid(1), 0, true, 5, 16, true),
+              new VerbsParameters.Nic(gid(2), 0xFFFE, false, 3, 255, false)),
           List.of(
               new VerbsParameters.QueuePair(0, 0x112233, 0x445566),
               new VerbsParameters.QueuePair(1, 0xFFFFFF, 0)));
@@ -33,7 +34,7 @@ class VerbsParametersTest {
         .isEqualTo(
             "01000202"
                 + "00000000000000000000000000000001"
-                + "0000020510000000"
+                + "0000020510010000"
                 + "00000000000000000000000000000002"
                 + "feff0103ff000000"
                 + "000000003322110066554400"
@@ -65,6 +66,36 @@ class VerbsParametersTest {
     refused(bytes -> bytes[4 + 48] = 2);
     refused(bytes -> bytes[4 + 48 + 7] = 1);
     refused(bytes -> bytes[4 + 48 + 11] = -1);
+  }
+
+  @Test
+  void whatTheShimHasNoRoomForIsRefused() {
+    List<VerbsParameters.Nic> nics = TWO_OF_EACH.nics();
+    List<VerbsParameters.QueuePair> pairs = TWO_OF_EACH.queuePairs();
+    byte[] fiveNics = new VerbsParameters(Collections.nCopies(5, nics.get(0)), pairs).encode();
+    byte[] seventeenPairs =
+        new VerbsParameters(nics, Collections.nCopies(17, pairs.get(0))).encode();
+    for (byte[] bytes : List.of(fiveNics, seventeenPairs)) {
+      assertThatExceptionOfType(HandshakeException.class)
+          .isThrownBy(() -> VerbsParameters.decode(bytes))
+          .withMessageContaining("make no sense");
+    }
+  }
+
+  @Test
+  void anIpv4AddressIsToldFromOthers() {
+    assertThat(nic("00000000000000000000ffff0a000001").isIpv4()).isTrue();
+    assertThat(nic("fe800000000000000000ffff0a000001").isIpv4()).isFalse();
+    assertThat(nic("00000000000000000001ffff0a000001").isIpv4()).isFalse();
+    assertThat(nic("00000000000000000000000000000000").isIpv4()).isFalse();
+    assertThat(nic("00000000000000000000000000000000").hasAddress()).isFalse();
+    assertThat(nic("00000000000000000000000000000001").hasAddress()).isTrue();
+    assertThat(nic("fe800000000000000000000000000000").hasAddress()).isTrue();
+  }
+
+  private static VerbsParameters.Nic nic(String gid) {
+    return new VerbsParameters.Nic(
+        ByteBuffer.wrap(HexFormat.of().parseHex(gid)), 0, true, 5, 16, true);
   }
 
   private interface Change {
