@@ -176,7 +176,7 @@ remote.type=unix,remote.path=$link/$((3 - side))"
     qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu max -smp "$processors" -m "$memory" \
     -nodefaults -no-user-config -display none -no-reboot \
     -kernel "$made/kernel" -initrd "$made/initrd" \
-    -append 'console=ttyS0 quiet panic=-1 reboot=t mitigations=off' \
+    -append 'console=ttyS0 quiet panic=-1 reboot=t mitigations=off tsc=reliable' \
     -chardev "file,id=console,path=$files/console" -serial chardev:console \
     -add-fd "fd=$out,set=1" -chardev file,id=out,path=/dev/fdset/1,append=on \
     -add-fd "fd=$err,set=2" -chardev file,id=err,path=/dev/fdset/2,append=on \

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
@@ -23,21 +25,34 @@ final class Allocation {
    */
   static void isNothing(Map<String, String> environment, String mode, int size, int operations)
       throws Exception {
+    isNothing(List.of(), environment, mode, size, operations);
+  }
+
+  /**
+   * As above.
+   *
+   * @param starter what runs the command of the JVM, which is appended to it; empty: this machine
+   */
+  static void isNothing(
+      List<String> starter, Map<String, String> environment, String mode, int size, int operations)
+      throws Exception {
     int total = PROVE ? 1_000_000 : operations;
     // In a short run a pool that grows once more would count: the least of three rounds is taken.
     int rounds = PROVE ? 1 : 3;
+    List<String> command = new ArrayList<>(starter);
+    command.addAll(
+        List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "--enable-native-access=ALL-UNNAMED",
+            "-cp",
+            System.getProperty("java.class.path"),
+            AllocationProbe.class.getName(),
+            mode,
+            Integer.toString(size),
+            Integer.toString(total),
+            Integer.toString(rounds)));
     ProcessBuilder builder =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "-cp",
-                System.getProperty("java.class.path"),
-                AllocationProbe.class.getName(),
-                mode,
-                Integer.toString(size),
-                Integer.toString(total),
-                Integer.toString(rounds))
-            .redirectError(ProcessBuilder.Redirect.INHERIT);
+        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
     builder.environment().put("UCCL_SOCKET_IFNAME", "lo");
     builder.environment().putAll(environment);
     Process probe = builder.start();

@@ -18,7 +18,7 @@ import java.util.stream.Stream;
  * A virtual machine with the RDMA device {@code rxe0} in which one command runs; {@code guest.sh}
  * says what it sees of this machine.
  */
-final class Guest implements AutoCloseable {
+public final class Guest implements AutoCloseable {
 
   private static final Path SCRIPT = Path.of("src/test/guest/guest.sh").toAbsolutePath();
 
@@ -36,7 +36,7 @@ final class Guest implements AutoCloseable {
   }
 
   /** What stands in front of a command to run it in a guest; options are those of the script. */
-  static List<String> command(String... options) {
+  public static List<String> command(String... options) {
     return Stream.concat(Stream.of(SCRIPT.toString(), "run"), Stream.of(options)).toList();
   }
 

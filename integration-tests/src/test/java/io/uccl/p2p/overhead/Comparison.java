@@ -184,7 +184,8 @@ final class Comparison {
     }
   }
 
-  private static <T> double median(List<T> of, ToDoubleFunction<T> what) {
+  /** The middle one of what things have. */
+  static <T> double median(List<T> of, ToDoubleFunction<T> what) {
     double[] sorted = of.stream().mapToDouble(what).sorted().toArray();
     return sorted[sorted.length / 2];
   }

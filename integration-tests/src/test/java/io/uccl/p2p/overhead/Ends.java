@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -30,9 +31,9 @@ final class Ends implements AutoCloseable {
     initiator.say(target.answer());
   }
 
-  /** Two engines. */
+  /** Two engines on a provider of libfabric. */
   static Ends ofEngine(String provider, long bytes) throws IOException {
-    Map<String, String> environment =
+    return ofEngine(
         Map.of(
             "UCCL_P2P_TRANSPORT",
             "cxi",
@@ -43,22 +44,39 @@ final class Ends implements AutoCloseable {
             "UCCL_CXI_PROVIDER",
             provider,
             "UCCL_LIBFABRIC_SO",
-            NeedsLibfabric.LIBRARY);
+            NeedsLibfabric.LIBRARY),
+        List.of(),
+        bytes);
+  }
+
+  /**
+   * Two engines.
+   *
+   * @param environment of the engines, their transport in it
+   * @param options for their JVMs
+   * @param bytes of memory that each has
+   */
+  static Ends ofEngine(Map<String, String> environment, List<String> options, long bytes)
+      throws IOException {
     return new Ends(
-        new End(java("target", bytes), environment),
-        new End(java("initiator", bytes), environment),
+        new End(java(options, "target", bytes), environment),
+        new End(java(options, "initiator", bytes), environment),
         false);
   }
 
-  private static List<String> java(String role, long bytes) {
-    return List.of(
-        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-        "--enable-native-access=ALL-UNNAMED",
-        "-cp",
-        System.getProperty("java.class.path"),
-        EngineEnds.class.getName(),
-        role,
-        Long.toString(bytes));
+  private static List<String> java(List<String> options, String role, long bytes) {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.add("--enable-native-access=ALL-UNNAMED");
+    command.addAll(options);
+    command.addAll(
+        List.of(
+            "-cp",
+            System.getProperty("java.class.path"),
+            EngineEnds.class.getName(),
+            role,
+            Long.toString(bytes)));
+    return command;
   }
 
   /** Two loops in C. */
@@ -95,6 +113,26 @@ final class Ends implements AutoCloseable {
       target.ask("rest");
     }
     return new Sample(Long.parseLong(answer[1]), Long.parseLong(answer[2]));
+  }
+
+  /**
+   * Runs calls of a shape so that a few are always under way, all of them on the same memory. Only
+   * for engines.
+   *
+   * @return the nanoseconds of all calls
+   */
+  long stream(Shape shape, int calls, int underWay) throws IOException {
+    String answer =
+        initiator.ask(
+            String.join(
+                " ",
+                "stream",
+                shape.write() ? "write" : "read",
+                Long.toString(shape.bytes()),
+                Integer.toString(shape.operations()),
+                Integer.toString(calls),
+                Integer.toString(underWay)));
+    return Long.parseLong(answer.split(" ", -1)[1]);
   }
 
   @Override

@@ -17,8 +17,13 @@ import java.util.HexFormat;
 
 /**
  * The engine's side of the comparison: a process that is a target or an initiator, with the
- * commands of the loop in C ({@code transport-cxi/src/test/native/loop/main.c}). Its target needs
- * no command to make progress.
+ * commands of the loop in C ({@code transport-cxi/src/test/native/loop/main.c}), and one more:
+ *
+ * <pre>
+ *   stream write|read BYTES OPERATIONS CALLS UNDER-WAY     ok NANOS     of all calls
+ * </pre>
+ *
+ * <p>Its target needs no command to make progress.
  */
 final class EngineEnds {
 
@@ -64,25 +69,73 @@ final class EngineEnds {
       throws IOException, InterruptedException {
     for (String line = commands.readLine(); line != null; line = commands.readLine()) {
       String[] words = line.split(" ", -1);
-      boolean write = words[1].equals("write");
-      long size = Long.parseLong(words[2]);
-      int operations = Integer.parseInt(words[3]);
-      int calls = Integer.parseInt(words[4]);
-      boolean polls = words[5].equals("spin");
-      try (TransferBatch batch = peer.newBatch(operations)) {
-        for (int i = 0; i < operations; i++) {
-          if (write) {
-            batch.write(memory, i * size, there, i * size, size);
-          } else {
-            batch.read(memory, i * size, there, i * size, size);
-          }
-        }
+      Call call = new Call(words[1].equals("write"), parse(words[2]), (int) parse(words[3]));
+      int calls = (int) parse(words[4]);
+      if (words[0].equals("stream")) {
+        System.out.println("ok " + stream(peer, memory, there, call, calls, (int) parse(words[5])));
+      } else {
         long[] times = new long[calls];
-        long all = run(batch, polls, times);
+        long all;
+        try (TransferBatch batch = call.batch(peer, memory, there, call.bytes())) {
+          all = run(batch, words[5].equals("spin"), times);
+        }
         Arrays.sort(times);
         System.out.println("ok " + all + " " + times[calls / 2]);
       }
     }
+  }
+
+  private static long parse(String number) {
+    return Long.parseLong(number);
+  }
+
+  /** Operations that are posted together. */
+  private record Call(boolean write, long bytes, int operations) {
+
+    /** The operations' ranges begin so many bytes from each other, on either side. */
+    TransferBatch batch(Connection peer, MemoryRegion memory, FifoDescriptor there, long stride) {
+      TransferBatch batch = peer.newBatch(operations);
+      for (int i = 0; i < operations; i++) {
+        if (write) {
+          batch.write(memory, i * stride, there, i * stride, bytes);
+        } else {
+          batch.read(memory, i * stride, there, i * stride, bytes);
+        }
+      }
+      return batch;
+    }
+  }
+
+  /**
+   * Keeps calls under way, all on the same memory; the nanoseconds of all of them, which are not
+   * fewer.
+   */
+  private static long stream(
+      Connection peer,
+      MemoryRegion memory,
+      FifoDescriptor there,
+      Call call,
+      int calls,
+      int underWay)
+      throws InterruptedException {
+    TransferBatch[] batches = new TransferBatch[underWay];
+    Arrays.setAll(batches, i -> call.batch(peer, memory, there, 0));
+    long start = System.nanoTime();
+    for (int i = 0; i < calls; i++) {
+      TransferBatch oldest = batches[i % underWay];
+      if (i >= underWay) {
+        oldest.await();
+      }
+      post(oldest);
+    }
+    for (TransferBatch batch : batches) {
+      batch.await();
+    }
+    long all = System.nanoTime() - start;
+    for (TransferBatch batch : batches) {
+      batch.close();
+    }
+    return all;
   }
 
   /** As many calls as there is room for their times; the nanoseconds of all of them. */
@@ -98,9 +151,7 @@ final class EngineEnds {
   }
 
   private static void call(TransferBatch batch, boolean polls) throws InterruptedException {
-    if (batch.post() != PostResult.POSTED) {
-      throw new IllegalStateException("a batch was refused on a connection on which nothing waits");
-    }
+    post(batch);
     if (polls) {
       while (!batch.poll()) {
         Thread.onSpinWait();
@@ -108,5 +159,11 @@ final class EngineEnds {
     }
     // After a poll that said so, this returns at once; it throws what the transfer failed with.
     batch.await();
+  }
+
+  private static void post(TransferBatch batch) {
+    if (batch.post() != PostResult.POSTED) {
+      throw new IllegalStateException("a batch was refused on a connection on which little waits");
+    }
   }
 }
