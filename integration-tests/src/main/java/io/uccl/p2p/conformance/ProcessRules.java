@@ -61,15 +61,15 @@ abstract class ProcessRules extends Rules {
   @DisplayName("P1 Interrupting who waits for a transfer ends the wait; the transfer goes on")
   void interruptedWaiter() throws Exception {
     ExecutorService pool = Executors.newSingleThreadExecutor();
-    try (Standstill still = standstill();
-        Session session = session(still.config())) {
+    try (Hold hold = hold();
+        Session session = session(hold.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       SynchronousQueue<Thread> starting = new SynchronousQueue<>();
       Transfer transfer;
-      still.begin();
+      hold.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         Future<Integer> waiter =
@@ -97,7 +97,7 @@ abstract class ProcessRules extends Rules {
         assertThat(waiter.get(10, TimeUnit.SECONDS)).isEqualTo(50);
         assertThat(session.connection().isOpen()).isTrue();
       } finally {
-        still.end();
+        hold.end();
       }
       finish(transfer);
       remote.check("the write", SEED);
@@ -172,14 +172,14 @@ abstract class ProcessRules extends Rules {
   @Test
   @DisplayName("P3 A waiter whose interrupt flag is set returns at once, and does not spin")
   void flagSetBefore() throws Exception {
-    try (Standstill still = standstill();
-        Session session = session(still.config())) {
+    try (Hold hold = hold();
+        Session session = session(hold.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       Transfer transfer;
-      still.begin();
+      hold.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         long start = ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime();
@@ -193,7 +193,7 @@ abstract class ProcessRules extends Rules {
         assertThat(Duration.ofNanos(spent)).as("processor time").isLessThan(Duration.ofSeconds(2));
       } finally {
         Thread.interrupted();
-        still.end();
+        hold.end();
       }
       finish(transfer);
       remote.check("the write", SEED);
@@ -391,7 +391,7 @@ abstract class ProcessRules extends Rules {
   void selectionByEnvironment() throws InterruptedException {
     Map<String, String> environment = new HashMap<>(kit().environment());
     environment.put("UCCL_P2P_TRANSPORT", kit().transport());
-    try (PeerProcess child = PeerProcess.start(environment);
+    try (PeerProcess child = anotherPeer(environment);
         RemoteEngine there = child.openFromEnvironment();
         P2pEngine engine = P2pEngine.open(EngineConfig.of(environment))) {
       assertThat(there.transport()).isEqualTo(kit().transport());
