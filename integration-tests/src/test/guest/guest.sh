@@ -33,11 +33,11 @@ die() { # STATUS MESSAGE
 # --- the kernel and its first file system --------------------------------------------------------
 
 # In the order in which they can be loaded: the virtual machine's devices, the file systems, RDMA
-# (rxe checks with crc32), the network cards, and netem for networks that lose and delay.
+# (rxe checks with crc32), the network cards, and queues that lose and delay some of what is sent.
 modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_console
   netfs fscache 9pnet 9pnet_virtio 9p overlay
   crc32_generic udp_tunnel ip6_udp_tunnel ib_core ib_uverbs rdma_rxe
-  dummy failover net_failover virtio_net sch_netem)
+  dummy failover net_failover virtio_net sch_prio cls_u32 sch_netem)
 
 # Downloads Debian's kernel package and unpacks it; apt checks its signature.
 unpack_kernel() { # FOLDER

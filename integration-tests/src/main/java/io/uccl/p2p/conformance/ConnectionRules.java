@@ -76,7 +76,7 @@ abstract class ConnectionRules extends Rules {
       MemoryRegion local = engine.register(ByteBuffer.allocateDirect(SIZE));
       RemoteRegion remote = there.register(SIZE);
       FifoDescriptor here = local.advertise();
-      for (int i = 1; i <= 15; i++) {
+      for (int i = 1; i <= times(15); i++) {
         Connection connection = engine.connect(there.metadata(), Limits.PATIENCE);
         fill(local, i);
         finish(connection.write(local, 0, remote.advertise()));
@@ -106,7 +106,7 @@ abstract class ConnectionRules extends Rules {
       port = free.getLocalPort();
     }
     try (P2pEngine engine = P2pEngine.open(config())) {
-      assertThat(connectFailure(engine, port, Limits.PATIENCE))
+      assertThat(connectFailure(engine, loopback(port), Limits.PATIENCE))
           .isInstanceOf(PeerUnreachableException.class)
           .hasMessageContaining(":" + port);
       worksWith(engine);
@@ -120,7 +120,7 @@ abstract class ConnectionRules extends Rules {
     try (P2pEngine engine = P2pEngine.open(config());
         ServerSocket silent = listener()) {
       long start = System.nanoTime();
-      assertThat(connectFailure(engine, silent.getLocalPort(), timeout))
+      assertThat(connectFailure(engine, loopback(silent.getLocalPort()), timeout))
           .isInstanceOf(PeerUnreachableException.class);
       assertThat(Duration.ofNanos(System.nanoTime() - start))
           .isBetween(timeout, timeout.plus(Limits.QUICK));
@@ -141,13 +141,13 @@ abstract class ConnectionRules extends Rules {
     try (P2pEngine engine = P2pEngine.open(config())) {
       for (Map.Entry<String, byte[]> speaker : speakers.entrySet()) {
         try (FakePeer fake = new FakePeer(greeting -> speaker.getValue(), new byte[0])) {
-          assertThat(connectFailure(engine, fake.port(), Limits.QUICK))
+          assertThat(connectFailure(engine, fake.metadata(), Limits.QUICK))
               .as(speaker.getKey())
               .isInstanceOfAny(HandshakeException.class, PeerUnreachableException.class);
         }
       }
       try (FakePeer fake = new FakePeer(greeting -> new byte[0], new byte[0])) {
-        assertThat(connectFailure(engine, fake.port(), Limits.QUICK))
+        assertThat(connectFailure(engine, fake.metadata(), Limits.QUICK))
             .as("who hangs up")
             .isInstanceOf(PeerUnreachableException.class);
       }
@@ -166,13 +166,13 @@ abstract class ConnectionRules extends Rules {
             return greeting;
           };
       try (FakePeer fake = new FakePeer(answer, magic)) {
-        assertThat(connectFailure(engine, fake.port(), Limits.PATIENCE))
+        assertThat(connectFailure(engine, fake.metadata(), Limits.PATIENCE))
             .isInstanceOf(HandshakeException.class);
       }
       try (P2pEngine other = P2pEngine.open(kit().second())) {
-        assertThat(connectFailure(engine, other.metadata().port(), Limits.PATIENCE))
+        assertThat(connectFailure(engine, other.metadata(), Limits.PATIENCE))
             .isInstanceOf(HandshakeException.class);
-        assertThat(connectFailure(other, engine.metadata().port(), Limits.PATIENCE))
+        assertThat(connectFailure(other, engine.metadata(), Limits.PATIENCE))
             .isInstanceOf(HandshakeException.class);
         assertThat(engine.accept(Duration.ofMillis(1))).isNull();
         assertThat(other.accept(Duration.ofMillis(1))).isNull();
@@ -191,7 +191,7 @@ abstract class ConnectionRules extends Rules {
         };
     try (P2pEngine engine = P2pEngine.open(config());
         FakePeer fake = new FakePeer(answer, magic())) {
-      assertThat(connectFailure(engine, fake.port(), Limits.PATIENCE))
+      assertThat(connectFailure(engine, fake.metadata(), Limits.PATIENCE))
           .isInstanceOf(HandshakeException.class)
           .hasMessageContaining("version");
       worksWith(engine);
@@ -281,7 +281,7 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C10 Closing a connection is quick, ends what is in flight, and the peer sees it")
   void closedConnection() throws Exception {
-    assumeThatStoppedPeersStandStill();
+    Standstill standstill = standstill();
     try (Session session = session()) {
       MemoryRegion local = session.local(SIZE);
       RemoteRegion remote = session.remote(SIZE);
@@ -290,7 +290,7 @@ abstract class ConnectionRules extends Rules {
       BlockingQueue<P2pException> told = new LinkedBlockingQueue<>();
       connection.onClosed(told::add);
       Transfer transfer;
-      peer().suspend();
+      standstill.begin();
       try {
         transfer = connection.write(local, 0, there);
         LocalRules.quickly("close", connection::close);
@@ -301,7 +301,7 @@ abstract class ConnectionRules extends Rules {
           local.close();
         }
       } finally {
-        peer().resume();
+        standstill.end();
       }
       freeAgain(transfer::buffer);
       local.close();
@@ -323,13 +323,13 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C11 Closing an engine is quick, ends what is in flight, and can be repeated")
   void closedEngine() throws Exception {
-    assumeThatStoppedPeersStandStill();
+    Standstill standstill = standstill();
     ExecutorService pool = Executors.newSingleThreadExecutor();
     try (Session session = session()) {
       MemoryRegion local = session.local(SIZE);
       FifoDescriptor there = session.remote(SIZE).advertise();
       P2pEngine engine = session.engine();
-      peer().suspend();
+      standstill.begin();
       try {
         Transfer transfer = session.connection().write(local, 0, there);
         Future<P2pException> waiter = pool.submit(() -> failureOf(transfer));
@@ -338,7 +338,7 @@ abstract class ConnectionRules extends Rules {
         assertThat(waiter.get(10, TimeUnit.SECONDS)).isInstanceOf(ResourceClosedException.class);
         freeAgain(transfer::buffer);
       } finally {
-        peer().resume();
+        standstill.end();
       }
       assertThat(session.connection().isOpen()).isFalse();
       assertThatExceptionOfType(ResourceClosedException.class)
@@ -406,7 +406,7 @@ abstract class ConnectionRules extends Rules {
   void killedPeer() throws Exception {
     ExecutorService pool = Executors.newFixedThreadPool(2);
     try (Session session = session();
-        PeerProcess victim = PeerProcess.start()) {
+        PeerProcess victim = anotherPeer()) {
       P2pEngine engine = session.engine();
       RemoteEngine theirs = victim.open(config());
       Connection doomed = engine.connect(theirs.metadata(), Limits.PATIENCE);
@@ -414,8 +414,8 @@ abstract class ConnectionRules extends Rules {
       BlockingQueue<P2pException> told = new LinkedBlockingQueue<>();
       doomed.onClosed(told::add);
       FifoDescriptor target = theirs.register(8 << 20).advertise();
-      CountDownLatch writing = new CountDownLatch(10);
-      CountDownLatch reading = new CountDownLatch(10);
+      CountDownLatch writing = new CountDownLatch(times(10));
+      CountDownLatch reading = new CountDownLatch(times(10));
       Future<Transfer> write =
           pool.submit(() -> untilFailure(engine, doomed, target, writing, true));
       Future<Transfer> read =
@@ -434,7 +434,7 @@ abstract class ConnectionRules extends Rules {
       RemoteRegion remote = session.remote(SIZE);
       LocalRules.stillWorks(session.connection(), local, remote);
       LocalRules.stillWorks(session.connectAgain(), local, remote);
-      try (PeerProcess successor = PeerProcess.start();
+      try (PeerProcess successor = anotherPeer();
           RemoteEngine next = successor.open(config())) {
         Connection connection = engine.connect(next.metadata(), Limits.PATIENCE);
         LocalRules.stillWorks(connection, local, next.register(SIZE));
@@ -471,7 +471,7 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C15 A transfer to a peer that stands still ends with its deadline")
   void deadline() throws InterruptedException {
-    assumeThatStoppedPeersStandStill();
+    Standstill standstill = standstill();
     Duration limit = Duration.ofMillis(400);
     try (Session session = session()) {
       MemoryRegion local = session.local(SIZE);
@@ -479,7 +479,7 @@ abstract class ConnectionRules extends Rules {
       FifoDescriptor there = remote.advertise();
       for (boolean write : new boolean[] {true, false}) {
         Connection connection = session.connectAgain();
-        peer().suspend();
+        standstill.begin();
         try (TransferBatch batch = connection.newBatch(1)) {
           if (write) {
             batch.write(local, 0, there, 0, SIZE);
@@ -497,7 +497,7 @@ abstract class ConnectionRules extends Rules {
             assertThat(connection.isOpen()).isTrue();
           }
         } finally {
-          peer().resume();
+          standstill.end();
         }
       }
       LocalRules.stillWorks(session.connection(), local, remote);
@@ -508,13 +508,13 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C16 Without a deadline, a transfer ends when nothing has moved for the stall time")
   void stall() throws InterruptedException {
-    assumeThatStoppedPeersStandStill();
+    Standstill standstill = standstill();
     Duration limit = Duration.ofMillis(400);
     try (Session session = session(config().withStallDeadline(limit))) {
       MemoryRegion local = session.local(SIZE);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
-      peer().suspend();
+      standstill.begin();
       try {
         long start = System.nanoTime();
         Transfer transfer = session.connection().read(local, 0, there);
@@ -522,7 +522,7 @@ abstract class ConnectionRules extends Rules {
         assertThat(Duration.ofNanos(System.nanoTime() - start))
             .isBetween(limit, limit.plus(Limits.QUICK));
       } finally {
-        peer().resume();
+        standstill.end();
       }
       LocalRules.stillWorks(session.connectAgain(), local, remote);
     }
@@ -531,8 +531,8 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C17 An operation that is still queued expires alone")
   void queuedExpiresAlone() throws InterruptedException {
-    try (Standstill still = standstill(Map.of("UCCL_P2P_MAX_INFLIGHT_OPS", "4"));
-        Session session = session(still.config())) {
+    try (Hold hold = hold(Map.of("UCCL_P2P_MAX_INFLIGHT_OPS", "4"));
+        Session session = session(hold.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
@@ -546,7 +546,7 @@ abstract class ConnectionRules extends Rules {
           first.write(local, i * 100L, there, i * 100L, 100);
         }
         queued.write(local, 0, elsewhere, 0, SIZE);
-        still.begin();
+        hold.begin();
         try {
           assertThat(first.post()).isEqualTo(PostResult.POSTED);
           assertThat(queued.post(Duration.ofMillis(200))).isEqualTo(PostResult.POSTED);
@@ -555,7 +555,7 @@ abstract class ConnectionRules extends Rules {
           assertThat(connection.isOpen()).isTrue();
           assertThat(first.status()).isEqualTo(TransferStatus.IN_FLIGHT);
         } finally {
-          still.end();
+          hold.end();
         }
         finish(first);
         remote.check("what was posted before", 0, 2000, SEED, 0);
@@ -568,14 +568,14 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C18 A wait that ends early does not end the transfer")
   void boundedWaits() throws InterruptedException {
-    try (Standstill still = standstill();
-        Session session = session(still.config())) {
+    try (Hold hold = hold();
+        Session session = session(hold.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       Transfer transfer;
-      still.begin();
+      hold.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         for (int i = 0; i < 50; i++) {
@@ -583,7 +583,7 @@ abstract class ConnectionRules extends Rules {
           assertThat(transfer.poll()).isFalse();
         }
       } finally {
-        still.end();
+        hold.end();
       }
       finish(transfer);
       remote.check("the write", SEED);
@@ -611,11 +611,12 @@ abstract class ConnectionRules extends Rules {
   }
 
   /** Sees a connect fail within its time. */
-  private static P2pException connectFailure(P2pEngine engine, int port, Duration timeout) {
+  private static P2pException connectFailure(
+      P2pEngine engine, EndpointMetadata peer, Duration timeout) {
     long start = System.nanoTime();
     P2pException failure =
-        catchThrowableOfType(P2pException.class, () -> engine.connect(loopback(port), timeout));
-    assertThat(failure).as("connecting to port %d", port).isNotNull();
+        catchThrowableOfType(P2pException.class, () -> engine.connect(peer, timeout));
+    assertThat(failure).as("connecting to %s", peer).isNotNull();
     assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(timeout.plus(Limits.QUICK));
     return failure;
   }
@@ -662,8 +663,8 @@ abstract class ConnectionRules extends Rules {
       thread.start();
     }
 
-    int port() {
-      return listener.getLocalPort();
+    EndpointMetadata metadata() {
+      return loopback(listener.getLocalPort());
     }
 
     private void serve() {

@@ -149,14 +149,14 @@ abstract class LocalRules extends Rules {
   @Test
   @DisplayName("L5 A region in use cannot be closed, and can once the operations have ended")
   void regionsInUse() throws InterruptedException {
-    try (Standstill still = standstill();
-        Session session = session(still.config())) {
+    try (Hold hold = hold();
+        Session session = session(hold.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       Transfer transfer;
-      still.begin();
+      hold.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         assertThatExceptionOfType(RegionInUseException.class).isThrownBy(local::close);
@@ -164,7 +164,7 @@ abstract class LocalRules extends Rules {
         assertThat(transfer.buffer()).isEqualTo(BufferState.IN_USE);
         assertThat(local.slice(0, 1).capacity()).isEqualTo(1);
       } finally {
-        still.end();
+        hold.end();
       }
       finish(transfer);
       remote.check("the write", SEED);
@@ -175,8 +175,8 @@ abstract class LocalRules extends Rules {
   @Test
   @DisplayName("L6 Too much waiting is told as back-pressure, and nothing of it is sent")
   void backPressure() throws InterruptedException {
-    try (Standstill still = standstill();
-        Session session = session(still.config().withMaxQueuedOperations(10))) {
+    try (Hold hold = hold();
+        Session session = session(hold.config().withMaxQueuedOperations(10))) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion first = session.remote(SIZE);
@@ -191,7 +191,7 @@ abstract class LocalRules extends Rules {
         for (int i = 0; i < 5; i++) {
           next.write(local, i * 100L, two, i * 100L, 100);
         }
-        still.begin();
+        hold.begin();
         try {
           assertThat(large.post()).as("nothing waits yet").isEqualTo(PostResult.POSTED);
           for (int i = 0; i < 100; i++) {
@@ -199,7 +199,7 @@ abstract class LocalRules extends Rules {
           }
           assertThat(next.status()).isEqualTo(TransferStatus.IDLE);
         } finally {
-          still.end();
+          hold.end();
         }
         finish(large);
         second.check("what was not taken", 0);
@@ -213,8 +213,8 @@ abstract class LocalRules extends Rules {
   @Test
   @DisplayName("L7 A batch in flight can only be polled and waited for")
   void batchesInFlight() throws InterruptedException {
-    try (Standstill still = standstill();
-        Session session = session(still.config())) {
+    try (Hold hold = hold();
+        Session session = session(hold.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
@@ -222,7 +222,7 @@ abstract class LocalRules extends Rules {
       TransferBatch batch = session.connection().newBatch(2);
       batch.write(local, 0, there, 0, SIZE);
       assertThat(batch.status()).isEqualTo(TransferStatus.IDLE);
-      still.begin();
+      hold.begin();
       try {
         assertThat(batch.post()).isEqualTo(PostResult.POSTED);
         assertThatIllegalStateException().isThrownBy(batch::post);
@@ -233,7 +233,7 @@ abstract class LocalRules extends Rules {
         assertThat(batch.status(0)).isEqualTo(TransferStatus.IN_FLIGHT);
         assertThat(batch.await(Duration.ofMillis(20))).isFalse();
       } finally {
-        still.end();
+        hold.end();
       }
       finish(batch);
       remote.check("the write", SEED);

@@ -41,7 +41,7 @@ final class PeerProcess implements AutoCloseable {
     commands =
         new BufferedWriter(
             new OutputStreamWriter(process.getOutputStream(), StandardCharsets.UTF_8));
-    Thread reader = new Thread(this::readAnswers, "answers of peer " + process.pid());
+    Thread reader = new Thread(this::readAnswers, "answers of a peer");
     reader.setDaemon(true);
     reader.start();
   }
@@ -57,24 +57,27 @@ final class PeerProcess implements AutoCloseable {
    * @param environment the project's variables that it sees
    */
   static PeerProcess start(Map<String, String> environment) {
-    return start(environment, List.of());
+    return start(environment, ProcessBuilder::start);
+  }
+
+  /** How a process is started, and where. */
+  interface Starter {
+    /** See {@link TransportConformance#startPeer(ProcessBuilder)}. */
+    Process start(ProcessBuilder peer) throws IOException;
   }
 
   /**
-   * Starts one by another program.
+   * Starts one in a way of its own.
    *
    * @param environment the project's variables that it sees
-   * @param starter the program and its arguments, which runs what stands behind them
    */
-  static PeerProcess start(Map<String, String> environment, List<String> starter) {
-    List<String> command = new ArrayList<>(starter);
-    command.addAll(command());
+  static PeerProcess start(Map<String, String> environment, Starter starter) {
     ProcessBuilder builder =
-        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
+        new ProcessBuilder(command()).redirectError(ProcessBuilder.Redirect.INHERIT);
     builder.environment().keySet().removeIf(name -> name.startsWith("UCCL_"));
     builder.environment().putAll(environment);
     try {
-      return new PeerProcess(builder.start());
+      return new PeerProcess(starter.start(builder));
     } catch (IOException e) {
       throw new UncheckedIOException("the peer process could not be started", e);
     }
@@ -157,6 +160,21 @@ final class PeerProcess implements AutoCloseable {
   /** Opens an engine there as the peer process's own environment says. */
   RemoteEngine openFromEnvironment() {
     return new RemoteEngine(this, command("environment"));
+  }
+
+  /** Stops it for a time, if it runs on this machine. */
+  Standstill standstill() {
+    return new Standstill() {
+      @Override
+      public void begin() {
+        suspend();
+      }
+
+      @Override
+      public void end() {
+        resume();
+      }
+    };
   }
 
   /** Stops it as Ctrl-Z does, and returns when it has stopped. */

@@ -61,15 +61,15 @@ abstract class ProcessRules extends Rules {
   @DisplayName("P1 Interrupting who waits for a transfer ends the wait; the transfer goes on")
   void interruptedWaiter() throws Exception {
     ExecutorService pool = Executors.newSingleThreadExecutor();
-    try (Standstill still = standstill();
-        Session session = session(still.config())) {
+    try (Hold hold = hold();
+        Session session = session(hold.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       SynchronousQueue<Thread> starting = new SynchronousQueue<>();
       Transfer transfer;
-      still.begin();
+      hold.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         Future<Integer> waiter =
@@ -97,7 +97,7 @@ abstract class ProcessRules extends Rules {
         assertThat(waiter.get(10, TimeUnit.SECONDS)).isEqualTo(50);
         assertThat(session.connection().isOpen()).isTrue();
       } finally {
-        still.end();
+        hold.end();
       }
       finish(transfer);
       remote.check("the write", SEED);
@@ -110,7 +110,7 @@ abstract class ProcessRules extends Rules {
   @Test
   @DisplayName("P2 Interrupting a thread whose bytes are on their way loses no byte and no peer")
   void interruptsAmidTransfers() throws Exception {
-    int rounds = 200;
+    int rounds = times(200);
     ExecutorService pool = Executors.newSingleThreadExecutor();
     try (Session session = session()) {
       MemoryRegion out = session.local(2_000_000);
@@ -172,14 +172,14 @@ abstract class ProcessRules extends Rules {
   @Test
   @DisplayName("P3 A waiter whose interrupt flag is set returns at once, and does not spin")
   void flagSetBefore() throws Exception {
-    try (Standstill still = standstill();
-        Session session = session(still.config())) {
+    try (Hold hold = hold();
+        Session session = session(hold.config())) {
       MemoryRegion local = session.local(SIZE);
       fill(local, SEED);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
       Transfer transfer;
-      still.begin();
+      hold.begin();
       try {
         transfer = session.connection().write(local, 0, there);
         long start = ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime();
@@ -193,7 +193,7 @@ abstract class ProcessRules extends Rules {
         assertThat(Duration.ofNanos(spent)).as("processor time").isLessThan(Duration.ofSeconds(2));
       } finally {
         Thread.interrupted();
-        still.end();
+        hold.end();
       }
       finish(transfer);
       remote.check("the write", SEED);
@@ -256,7 +256,7 @@ abstract class ProcessRules extends Rules {
           pool.submit(
               () -> {
                 int round = 0;
-                while (spawned.getCount() > 0 || round < 20) {
+                while (spawned.getCount() > 0 || round < times(20)) {
                   round++;
                   Pattern.fill(local, 0, 4096, round, 0);
                   finish(session.connection().write(local, 0, there));
@@ -369,7 +369,8 @@ abstract class ProcessRules extends Rules {
         for (int i = 0; i < 4; i++) {
           batch.write(local, i * 1000L, there, i * 1000L, 1000);
         }
-        for (int round = 1; round <= 500; round++) {
+        int rounds = times(500);
+        for (int round = 1; round <= rounds; round++) {
           Pattern.fill(local, 0, 4000, round, 0);
           assertThat(batch.post()).isEqualTo(PostResult.POSTED);
           long deadline = System.nanoTime() + Limits.PATIENCE.toNanos();
@@ -379,7 +380,7 @@ abstract class ProcessRules extends Rules {
           }
           finish(batch);
         }
-        remote.check("the last round", 0, 4000, 500, 0);
+        remote.check("the last round", 0, 4000, rounds, 0);
       }
     }
   }
@@ -391,7 +392,7 @@ abstract class ProcessRules extends Rules {
   void selectionByEnvironment() throws InterruptedException {
     Map<String, String> environment = new HashMap<>(kit().environment());
     environment.put("UCCL_P2P_TRANSPORT", kit().transport());
-    try (PeerProcess child = PeerProcess.start(environment);
+    try (PeerProcess child = anotherPeer(environment);
         RemoteEngine there = child.openFromEnvironment();
         P2pEngine engine = P2pEngine.open(EngineConfig.of(environment))) {
       assertThat(there.transport()).isEqualTo(kit().transport());

@@ -6,6 +6,7 @@ import io.uccl.p2p.BufferState;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.spi.TransportCapabilities.Expiry;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
@@ -40,20 +41,37 @@ abstract class Rules {
     return Session.open(peer(), config);
   }
 
+  /** One more, beside the one that all rules have. */
+  final PeerProcess anotherPeer() {
+    return anotherPeer(Map.of());
+  }
+
+  /** The same; the environment holds the project's variables that it sees. */
+  final PeerProcess anotherPeer(Map<String, String> environment) {
+    return kit.anotherPeer(environment);
+  }
+
+  /** How often something is repeated that is repeated so often where the network is not slow. */
+  final int times(int usual) {
+    return Math.max(1, usual / kit.slowness());
+  }
+
   /** For a rule about transfers under way; its sessions take the configuration of it. */
-  final Standstill standstill() {
-    return standstill(Map.of());
+  final Hold hold() {
+    return hold(Map.of());
   }
 
   /** The same with more variables. */
-  final Standstill standstill(Map<String, String> more) {
-    return new Standstill(kit, more);
+  final Hold hold(Map<String, String> more) {
+    return new Hold(kit, more);
   }
 
-  /** Aborts the rule where the network serves a process that is stopped. */
-  final void assumeThatStoppedPeersStandStill() {
+  /** Aborts the rule where nothing makes transfers stand still. */
+  final Standstill standstill() {
+    Optional<Standstill> standstill = kit.standstill();
     Assumptions.assumeTrue(
-        kit.stopsWithPeer(), "the network interface serves a process that is stopped");
+        standstill.isPresent(), "nothing here makes transfers to the peer stand still");
+    return standstill.orElseThrow();
   }
 
   /** A source of sizes and places; what it gives is the same at every run with one seed. */

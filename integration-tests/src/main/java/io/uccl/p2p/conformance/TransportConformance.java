@@ -4,6 +4,7 @@ import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
+import java.io.IOException;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
@@ -62,12 +63,33 @@ public abstract class TransportConformance {
   }
 
   /**
-   * Whether transfers stand still while the peer's process is stopped. False where its network
-   * interface serves its memory without it: there the rules about transfers under way keep their
-   * ends from the engine, and those that need the network itself to stand still are left out.
+   * What the rules divide their repetitions by, where these move many bytes or need many answers; 1
+   * unless the network is slow.
    */
-  protected boolean stopsWithPeer() {
-    return true;
+  protected int slowness() {
+    return 1;
+  }
+
+  /**
+   * Starts a peer process; by default on this machine. Override it to run the rules between two.
+   * What it returns has the standard input and output of the process, and kills it when it is
+   * destroyed forcibly.
+   *
+   * @param peer the command, in which class path and JDK are those of this JVM, and the environment
+   * @throws IOException if it could not be started
+   */
+  protected Process startPeer(ProcessBuilder peer) throws IOException {
+    return peer.start();
+  }
+
+  /**
+   * What makes transfers to the peer stand still; by default its process is stopped, so it runs on
+   * this machine. Where that does not help, because its network interface serves its memory without
+   * it, return another means, or nothing: then the rules about transfers under way keep their ends
+   * from the engine, and those that need the network itself to stand still are left out.
+   */
+  protected Optional<Standstill> standstill() {
+    return Optional.of(peer().standstill());
   }
 
   /**
@@ -96,7 +118,7 @@ public abstract class TransportConformance {
 
   @BeforeAll
   final void startPeer() {
-    peer = PeerProcess.start();
+    peer = anotherPeer(Map.of());
   }
 
   @AfterAll
@@ -108,6 +130,10 @@ public abstract class TransportConformance {
 
   final PeerProcess peer() {
     return Objects.requireNonNull(peer);
+  }
+
+  final PeerProcess anotherPeer(Map<String, String> environment) {
+    return PeerProcess.start(environment, this::startPeer);
   }
 
   /** The transport is named as users name it: by the environment. */

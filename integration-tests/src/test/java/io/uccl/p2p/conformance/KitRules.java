@@ -15,8 +15,15 @@ public final class KitRules {
 
   /** The test methods of all groups. */
   public static List<Method> methods() {
-    return Arrays.stream(TransportConformance.class.getDeclaredClasses())
-        .filter(group -> group.isAnnotationPresent(Nested.class))
+    return methods(
+        Arrays.stream(TransportConformance.class.getDeclaredClasses())
+            .filter(group -> group.isAnnotationPresent(Nested.class))
+            .toList());
+  }
+
+  /** The test methods of some groups. */
+  public static List<Method> methods(List<? extends Class<?>> groups) {
+    return groups.stream()
         .flatMap(group -> Arrays.stream(group.getSuperclass().getDeclaredMethods()))
         .filter(method -> method.isAnnotationPresent(Test.class))
         .toList();

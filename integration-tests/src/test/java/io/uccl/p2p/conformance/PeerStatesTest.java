@@ -109,8 +109,7 @@ class PeerStatesTest {
       run("ip", "-n", space, "address", "add", "198.18.77.2/30", "dev", there);
       run("ip", "-n", space, "link", "set", there, "up");
       try (P2pEngine engine = P2pEngine.open(config(here));
-          PeerProcess process =
-              PeerProcess.start(Map.of(), List.of("ip", "netns", "exec", space))) {
+          PeerProcess process = PeerProcess.start(Map.of(), builder -> inNetwork(space, builder))) {
         RemoteEngine peer = process.open(config(there));
         Connection connection = engine.connect(peer.metadata(), Limits.PATIENCE);
         peer.accept();
@@ -141,6 +140,11 @@ class PeerStatesTest {
       // Takes the pair of interfaces with it.
       run("ip", "netns", "delete", space);
     }
+  }
+
+  private static Process inNetwork(String space, ProcessBuilder process) throws IOException {
+    process.command().addAll(0, List.of("ip", "netns", "exec", space));
+    return process.start();
   }
 
   private static boolean existsIp() throws InterruptedException {

@@ -48,6 +48,14 @@ final class Guest implements AutoCloseable {
     return new Guest(new ProcessBuilder(all).start());
   }
 
+  /** The same with a standard error that is this process's. */
+  static Guest startVisibly(List<String> options, List<String> command) throws IOException {
+    List<String> all = new ArrayList<>(command(options.toArray(String[]::new)));
+    all.addAll(command);
+    ProcessBuilder builder = new ProcessBuilder(all);
+    return new Guest(builder.redirectError(ProcessBuilder.Redirect.INHERIT).start());
+  }
+
   private static String read(InputStream from) {
     try {
       return new String(from.readAllBytes(), StandardCharsets.UTF_8);

@@ -24,12 +24,10 @@ class VerbsConformanceTest {
   /**
    * For the JVMs in the guest: under emulation a compiler that optimizes costs more than it gives.
    */
-  private static final String JVM_OPTIONS =
-      "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
+  static final String JVM_OPTIONS = "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
   /** The kit's own limits of a rule are for machines that are not emulated. */
-  private static final String NO_LIMIT_OF_A_RULE =
-      "-Djunit.jupiter.execution.timeout.mode=disabled";
+  static final String NO_LIMIT_OF_A_RULE = "-Djunit.jupiter.execution.timeout.mode=disabled";
 
   @TestFactory
   Stream<DynamicTest> rdmaPasses() throws IOException {

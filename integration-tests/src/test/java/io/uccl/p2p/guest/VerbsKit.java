@@ -1,11 +1,13 @@
 package io.uccl.p2p.guest;
 
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.conformance.Standstill;
 import io.uccl.p2p.conformance.TransportConformance;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.TransportCapabilities.Expiry;
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
 import io.uccl.p2p.spi.TransportCapabilities.TargetChecks;
+import java.util.Optional;
 
 /**
  * The kit on the rdma transport, on a device of the machine that it runs on. {@link
@@ -42,9 +44,10 @@ class VerbsKit extends TransportConformance {
     return false;
   }
 
+  /** The device serves a process that is stopped, and what goes over a network is not in sight. */
   @Override
-  protected boolean stopsWithPeer() {
-    return false;
+  protected Optional<Standstill> standstill() {
+    return Optional.empty();
   }
 
   @Override

@@ -4,6 +4,10 @@ import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.platform.engine.DiscoverySelector;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.TestExecutionResult.Status;
 import org.junit.platform.engine.discovery.DiscoverySelectors;
@@ -21,17 +25,29 @@ final class KitMain {
 
   private KitMain() {}
 
-  /** {@code KitMain CLASS TAGS}: only the tests that the tag expression selects. */
+  /** {@code KitMain CLASS TAGS [GROUP...]}; see {@link KitProcess#start}. */
   public static void main(String[] arguments) {
     PrintStream results = new PrintStream(System.out, true, StandardCharsets.UTF_8);
     // Whatever else prints must not get in between the results.
     System.setOut(System.err);
     LauncherDiscoveryRequest request =
         LauncherDiscoveryRequestBuilder.request()
-            .selectors(DiscoverySelectors.selectClass(arguments[0]))
+            .selectors(
+                selectors(arguments[0], Arrays.asList(arguments).subList(2, arguments.length)))
             .filters(TagFilter.includeTags(arguments[1]))
             .build();
     LauncherFactory.create().execute(request, new Printer(results));
+  }
+
+  private static List<DiscoverySelector> selectors(String testClass, List<String> groups) {
+    if (groups.isEmpty()) {
+      return List.of(DiscoverySelectors.selectClass(testClass));
+    }
+    List<DiscoverySelector> selectors = new ArrayList<>();
+    for (String group : groups) {
+      selectors.add(DiscoverySelectors.selectNestedClass(List.of(testClass), group));
+    }
+    return selectors;
   }
 
   /** Prints tests, and containers that fail: a container stands for the tests that it kept away. */

@@ -38,6 +38,13 @@ public final class KitProcess implements AutoCloseable {
     reader.start();
   }
 
+  /** Starts one for the tests of all groups. */
+  public static KitProcess start(
+      List<String> starter, String classPath, String testClass, String tags, List<String> options)
+      throws IOException {
+    return start(starter, classPath, testClass, tags, List.of(), options);
+  }
+
   /**
    * Starts one.
    *
@@ -45,10 +52,16 @@ public final class KitProcess implements AutoCloseable {
    * @param classPath the class path of the kit's JVM, and so of the peers that it starts
    * @param testClass the class that binds a transport to the kit
    * @param tags the tag expression that selects the rules
+   * @param groups the nested classes whose rules are run; empty: all
    * @param options more options for the JVM
    */
   public static KitProcess start(
-      List<String> starter, String classPath, String testClass, String tags, List<String> options)
+      List<String> starter,
+      String classPath,
+      String testClass,
+      String tags,
+      List<Class<?>> groups,
+      List<String> options)
       throws IOException {
     List<String> command = new ArrayList<>(starter);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
@@ -64,6 +77,7 @@ public final class KitProcess implements AutoCloseable {
     }
     command.addAll(options);
     command.addAll(List.of("-cp", classPath, KitMain.class.getName(), testClass, tags));
+    groups.forEach(group -> command.add(group.getName()));
     ProcessBuilder builder =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
     builder.environment().keySet().removeIf(name -> name.startsWith("UCCL_"));

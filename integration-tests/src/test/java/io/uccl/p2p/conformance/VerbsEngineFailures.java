@@ -1,0 +1,289 @@
+package io.uccl.p2p.conformance;
+
+import static io.uccl.p2p.conformance.Session.failureOf;
+import static io.uccl.p2p.conformance.Session.fill;
+import static io.uccl.p2p.conformance.Session.finish;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.uccl.p2p.BufferState;
+import io.uccl.p2p.Connection;
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.P2pEngine;
+import io.uccl.p2p.P2pException;
+import io.uccl.p2p.PeerLostException;
+import io.uccl.p2p.PostResult;
+import io.uccl.p2p.RemoteAccessException;
+import io.uccl.p2p.Transfer;
+import io.uccl.p2p.TransferBatch;
+import io.uccl.p2p.TransferStatus;
+import io.uccl.p2p.guest.Cable;
+import io.uccl.p2p.guest.VerbsTwoGuestsKit;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+
+/**
+ * What a caller of the engine gets of an RDMA network that fails: in time the exception that names
+ * the first cause, memory that nothing touches any more once it is FREE, and afterwards a new
+ * connection that works. It runs in the first of two guests; {@code VerbsTwoGuestsTest} starts
+ * both.
+ */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+public final class VerbsEngineFailures {
+
+  private static final int ROUNDS = Boolean.getBoolean("p2p.prove") ? 50 : 10;
+
+  private static final int SIZE = 1 << 19;
+  private static final long LATER = 12;
+
+  private final TransportConformance kit = new VerbsTwoGuestsKit();
+  private final Cable cable = new Cable();
+  private PeerProcess process;
+
+  @BeforeAll
+  void startPeer() {
+    process = kit.anotherPeer(Map.of());
+  }
+
+  @AfterAll
+  void endPeer() {
+    process.close();
+  }
+
+  // -- the network
+
+  @Test
+  void aNetworkThatLosesSomePacketsCarriesAll() throws Exception {
+    carriesAll("one packet in a hundred over RDMA is lost", "loss 1%");
+  }
+
+  @Test
+  void aNetworkThatIsLateCarriesAll() throws Exception {
+    carriesAll("packets over RDMA are 20 ms late", "delay 20ms");
+  }
+
+  /** Transfers end well, and move the right bytes. */
+  private void carriesAll(String name, String netem) throws InterruptedException {
+    Duration worst = Duration.ZERO;
+    try (Session session = Session.open(process, kit.config())) {
+      MemoryRegion local = session.local(SIZE);
+      RemoteRegion remote = session.remote(SIZE);
+      FifoDescriptor there = remote.advertise();
+      cable.treatRdma(netem);
+      try {
+        for (int round = 1; round <= ROUNDS; round++) {
+          long start = System.nanoTime();
+          fill(local, round);
+          finish(session.connection().write(local, 0, there));
+          remote.check(name, round);
+          remote.fill(-round);
+          finish(session.connection().read(local, 0, there));
+          Session.check(name, local, -round);
+          worst = later(worst, start);
+        }
+      } finally {
+        cable.treatRdma("");
+      }
+    }
+    report(name, worst);
+  }
+
+  // -- the peer
+
+  @Test
+  void thePeerClosesTheConnection() throws Exception {
+    broken(
+        "the peer closes the connection",
+        1,
+        all -> all.forEach(traffic -> traffic.back.close()),
+        () -> {},
+        new Expected(PeerLostException.class, "", QUICK));
+  }
+
+  @Test
+  void thePeerIsRefusedHere() throws Exception {
+    // No operation of this side is in error, and soft RoCE has no event that tells why it broke.
+    broken(
+        "the peer is refused here, which breaks the queue pair",
+        1,
+        all -> all.forEach(Traffic::refuseThePeer),
+        () -> {},
+        new Expected(PeerLostException.class, "operation of the peer", QUICK));
+  }
+
+  // -- memory
+
+  @Test
+  void theKeyIsWrong() throws Exception {
+    Expected expected =
+        new Expected(RemoteAccessException.class, "IBV_WC_REM_ACCESS_ERR", Duration.ofSeconds(10));
+    Duration worst = Duration.ZERO;
+    try (Session session = Session.open(process, kit.config())) {
+      for (int round = 0; round < ROUNDS; round++) {
+        Traffic traffic = new Traffic(session.engine(), session.peer());
+        long start = System.nanoTime();
+        Transfer wrong = traffic.useWrongKey();
+        traffic.begin();
+        traffic.expect(expected, start);
+        worst = later(worst, start);
+        assertThat(failureOf(wrong)).isInstanceOf(RemoteAccessException.class);
+        works(session.engine(), session.peer());
+        traffic.end();
+      }
+    }
+    report("a key is wrong", worst);
+  }
+
+  // -- helpers
+
+  private static final Duration QUICK = Duration.ofSeconds(3);
+
+  /** What the transfers of a broken connection end with, and when. */
+  private record Expected(Class<? extends P2pException> type, String text, Duration limit) {}
+
+  /**
+   * Breaks connections on which transfers are under way, and sees what these end with.
+   *
+   * @param atOnce how many connections break at the same time
+   */
+  private void broken(
+      String name, int atOnce, Consumer<List<Traffic>> fault, Runnable mend, Expected expected)
+      throws InterruptedException {
+    Duration worst = Duration.ZERO;
+    try (Session session = Session.open(process, kit.config())) {
+      for (int round = 0; round < ROUNDS; round += atOnce) {
+        List<Traffic> all = new ArrayList<>();
+        for (int i = 0; i < atOnce; i++) {
+          all.add(new Traffic(session.engine(), session.peer()));
+        }
+        all.forEach(Traffic::begin);
+        for (Traffic each : all) {
+          each.awaitFirst();
+        }
+        long start = System.nanoTime();
+        fault.accept(all);
+        try {
+          for (Traffic each : all) {
+            each.expect(expected, start);
+            worst = later(worst, start);
+          }
+        } finally {
+          mend.run();
+        }
+        for (int i = 0; i < atOnce; i++) {
+          works(session.engine(), session.peer());
+        }
+        all.forEach(Traffic::end);
+      }
+    }
+    report(name, worst);
+  }
+
+  /** A new connection works. */
+  private static void works(P2pEngine engine, RemoteEngine peer) throws InterruptedException {
+    Connection connection = engine.connect(peer.metadata(), Limits.PATIENCE);
+    peer.accept();
+    try (MemoryRegion local = engine.register(ByteBuffer.allocateDirect(5000))) {
+      RemoteRegion remote = peer.register(5000);
+      LocalRules.stillWorks(connection, local, remote);
+      remote.close();
+    }
+    connection.close();
+  }
+
+  private static Duration later(Duration worst, long start) {
+    Duration taken = Duration.ofNanos(System.nanoTime() - start);
+    return taken.compareTo(worst) > 0 ? taken : worst;
+  }
+
+  private static void report(String name, Duration worst) {
+    System.out.printf("%s: %d rounds, worst %d ms%n", name, ROUNDS, worst.toMillis());
+  }
+
+  /** A connection with writes and reads under way, and the memory of this side that they use. */
+  private final class Traffic {
+
+    /** Seconds of work, so that it is never done before it fails. */
+    private static final int OPERATIONS = 200;
+
+    private final Connection connection;
+    private final RemoteConnection back;
+    private final RemoteRegion remote;
+    private final MemoryRegion out;
+    private final MemoryRegion in;
+    private final TransferBatch batch;
+    private Transfer first;
+    private final List<P2pException> told = Collections.synchronizedList(new ArrayList<>());
+
+    Traffic(P2pEngine engine, RemoteEngine peer) throws InterruptedException {
+      connection = engine.connect(peer.metadata(), Limits.PATIENCE);
+      back = peer.accept();
+      connection.onClosed(told::add);
+      remote = peer.register(SIZE);
+      FifoDescriptor there = remote.advertise();
+      out = engine.register(ByteBuffer.allocateDirect(SIZE));
+      in = engine.register(ByteBuffer.allocateDirect(SIZE));
+      batch = connection.newBatch(2 * OPERATIONS);
+      for (int i = 0; i < OPERATIONS; i++) {
+        batch.write(out, 0, there, 0, SIZE);
+        batch.read(in, 0, there, 0, SIZE);
+      }
+    }
+
+    void begin() {
+      first = connection.write(out, 0, remote.advertise(), 0, 1000);
+      assertThat(batch.post()).isEqualTo(PostResult.POSTED);
+    }
+
+    /** Returns when some of it has arrived, and the rest is under way. */
+    void awaitFirst() throws InterruptedException {
+      finish(first);
+      assertThat(batch.status()).isEqualTo(TransferStatus.IN_FLIGHT);
+    }
+
+    /** Waits for the failure. */
+    void expect(Expected expected, long start) throws InterruptedException {
+      P2pException failure = failureOf(batch);
+      assertThat(Duration.ofNanos(System.nanoTime() - start))
+          .as("the time of %s", failure)
+          .isLessThan(expected.limit);
+      assertThat(failure).isInstanceOf(expected.type).hasMessageContaining(expected.text);
+      assertThat(connection.failure()).isInstanceOf(expected.type);
+      if (expected.text.isEmpty()) {
+        assertThat(failure).hasMessageNotContaining("FLUSH");
+      }
+      assertThat(batch.buffer()).isEqualTo(BufferState.FREE);
+      fill(out, LATER);
+      fill(in, LATER);
+    }
+
+    /** Sees that nothing was touched since then, and that the end was told once. */
+    void end() {
+      Session.check("the source after the failure", out, LATER);
+      Session.check("the target after the failure", in, LATER);
+      assertThat(told).hasSize(1);
+      batch.close();
+      out.close();
+      in.close();
+    }
+
+    Transfer useWrongKey() {
+      return connection.write(out, 0, kit.withWrongKey(remote.advertise()));
+    }
+
+    /** The peer uses a wrong key. */
+    void refuseThePeer() {
+      FifoDescriptor here = kit.withWrongKey(in.advertise());
+      back.post(List.of(new RemoteConnection.Operation(true, remote, 0, here, 0, SIZE)));
+    }
+  }
+}
