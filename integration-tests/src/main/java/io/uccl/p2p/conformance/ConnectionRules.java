@@ -76,7 +76,7 @@ abstract class ConnectionRules extends Rules {
       MemoryRegion local = engine.register(ByteBuffer.allocateDirect(SIZE));
       RemoteRegion remote = there.register(SIZE);
       FifoDescriptor here = local.advertise();
-      for (int i = 1; i <= 15; i++) {
+      for (int i = 1; i <= times(15); i++) {
         Connection connection = engine.connect(there.metadata(), Limits.PATIENCE);
         fill(local, i);
         finish(connection.write(local, 0, remote.advertise()));
@@ -414,8 +414,8 @@ abstract class ConnectionRules extends Rules {
       BlockingQueue<P2pException> told = new LinkedBlockingQueue<>();
       doomed.onClosed(told::add);
       FifoDescriptor target = theirs.register(8 << 20).advertise();
-      CountDownLatch writing = new CountDownLatch(10);
-      CountDownLatch reading = new CountDownLatch(10);
+      CountDownLatch writing = new CountDownLatch(times(10));
+      CountDownLatch reading = new CountDownLatch(times(10));
       Future<Transfer> write =
           pool.submit(() -> untilFailure(engine, doomed, target, writing, true));
       Future<Transfer> read =

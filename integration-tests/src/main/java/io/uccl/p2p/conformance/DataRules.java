@@ -59,7 +59,7 @@ abstract class DataRules extends Rules {
       MemoryRegion local = session.local(1 << 20);
       RemoteRegion remote = session.remote(1 << 20);
       FifoDescriptor there = remote.advertise();
-      for (int round = 1; round <= 40; round++) {
+      for (int round = 1; round <= times(40); round++) {
         fill(local, round);
         finish(session.connection().write(local, 0, there));
         remote.check("round " + round, round);
@@ -74,7 +74,7 @@ abstract class DataRules extends Rules {
       MemoryRegion local = session.local(1 << 20);
       RemoteRegion remote = session.remote(1 << 20);
       FifoDescriptor there = remote.advertise();
-      for (int round = 1; round <= 40; round++) {
+      for (int round = 1; round <= times(40); round++) {
         remote.fill(round);
         finish(session.connection().read(local, 0, there));
         check("round " + round, local, round);
@@ -108,7 +108,7 @@ abstract class DataRules extends Rules {
           back.add(new Operation(true, remote[0], at, localTarget, at, part));
           back.add(new Operation(false, remote[1], at, localSource, at, part));
         }
-        for (int round = 1; round <= 10; round++) {
+        for (int round = 1; round <= times(10); round++) {
           int seed = 10 * round;
           fill(local[0], seed + 1);
           remote[3].fill(seed + 2);
@@ -492,18 +492,19 @@ abstract class DataRules extends Rules {
         for (int i = 0; i < count; i++) {
           batch.write(local, (long) i * block, there, (long) i * block, block);
         }
-        for (int round = 1; round <= 400; round++) {
+        int rounds = times(400);
+        for (int round = 1; round <= rounds; round++) {
           fill(local, round);
           assertThat(batch.post()).isEqualTo(PostResult.POSTED);
           finish(batch);
           remote.check("round " + round, round);
         }
-        for (int round = 0; round < 5000; round++) {
+        for (int round = 0; round < times(5000); round++) {
           assertThat(batch.post()).isEqualTo(PostResult.POSTED);
           batch.await();
         }
         finish(batch);
-        remote.check("after all rounds", 400);
+        remote.check("after all rounds", rounds);
       }
     }
   }
@@ -543,13 +544,13 @@ abstract class DataRules extends Rules {
   }
 
   /** Each thread in its own part of the target; returns the last round. */
-  private static int writeAndReadBack(
+  private int writeAndReadBack(
       Session session, FifoDescriptor there, int thread, int size, CyclicBarrier start)
       throws Exception {
     MemoryRegion out = session.local(size);
     MemoryRegion in = session.local(size);
     long at = (long) thread * size;
-    int rounds = 40;
+    int rounds = times(40);
     start.await(30, TimeUnit.SECONDS);
     for (int round = 1; round <= rounds; round++) {
       Pattern.fill(out, 0, size, seed(thread, round), at);
@@ -591,7 +592,7 @@ abstract class DataRules extends Rules {
         descriptors.add(remotes.get(i).advertise());
         locals.add(engine.register(ByteBuffer.allocateDirect(size)));
       }
-      for (int round = 1; round <= 20; round++) {
+      for (int round = 1; round <= times(20); round++) {
         List<Transfer> transfers = new ArrayList<>();
         for (int i = 0; i < peers; i++) {
           fill(locals.get(i), seed(i, round));

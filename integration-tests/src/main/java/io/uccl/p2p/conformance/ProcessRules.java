@@ -110,7 +110,7 @@ abstract class ProcessRules extends Rules {
   @Test
   @DisplayName("P2 Interrupting a thread whose bytes are on their way loses no byte and no peer")
   void interruptsAmidTransfers() throws Exception {
-    int rounds = 200;
+    int rounds = times(200);
     ExecutorService pool = Executors.newSingleThreadExecutor();
     try (Session session = session()) {
       MemoryRegion out = session.local(2_000_000);
@@ -256,7 +256,7 @@ abstract class ProcessRules extends Rules {
           pool.submit(
               () -> {
                 int round = 0;
-                while (spawned.getCount() > 0 || round < 20) {
+                while (spawned.getCount() > 0 || round < times(20)) {
                   round++;
                   Pattern.fill(local, 0, 4096, round, 0);
                   finish(session.connection().write(local, 0, there));
@@ -369,7 +369,8 @@ abstract class ProcessRules extends Rules {
         for (int i = 0; i < 4; i++) {
           batch.write(local, i * 1000L, there, i * 1000L, 1000);
         }
-        for (int round = 1; round <= 500; round++) {
+        int rounds = times(500);
+        for (int round = 1; round <= rounds; round++) {
           Pattern.fill(local, 0, 4000, round, 0);
           assertThat(batch.post()).isEqualTo(PostResult.POSTED);
           long deadline = System.nanoTime() + Limits.PATIENCE.toNanos();
@@ -379,7 +380,7 @@ abstract class ProcessRules extends Rules {
           }
           finish(batch);
         }
-        remote.check("the last round", 0, 4000, 500, 0);
+        remote.check("the last round", 0, 4000, rounds, 0);
       }
     }
   }

@@ -317,7 +317,7 @@ abstract class RefusalRules extends Rules {
     int writers = 8;
     int operations = 64;
     int size = 1 << 20;
-    for (int round = 0; round < 10; round++) {
+    for (int round = 0; round < times(10); round++) {
       ByteBuffer memory = ByteBuffer.allocateDirect(size);
       try (Session session = session()) {
         RemoteRegion source = session.remote(size);

@@ -51,6 +51,11 @@ abstract class Rules {
     return kit.anotherPeer(environment);
   }
 
+  /** How often something is repeated that is repeated so often where the network is not slow. */
+  final int times(int usual) {
+    return Math.max(1, usual / kit.slowness());
+  }
+
   /** For a rule about transfers under way; its sessions take the configuration of it. */
   final Hold hold() {
     return hold(Map.of());

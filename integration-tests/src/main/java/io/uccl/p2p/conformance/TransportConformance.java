@@ -63,6 +63,14 @@ public abstract class TransportConformance {
   }
 
   /**
+   * What the rules divide their repetitions by, where these move many bytes or need many answers; 1
+   * unless the network is slow.
+   */
+  protected int slowness() {
+    return 1;
+  }
+
+  /**
    * Starts a peer process; by default on this machine. Override it to run the rules between two.
    * What it returns has the standard input and output of the process, and kills it when it is
    * destroyed forcibly.
