@@ -4,6 +4,7 @@ import static io.uccl.p2p.conformance.Session.failureOf;
 import static io.uccl.p2p.conformance.Session.fill;
 import static io.uccl.p2p.conformance.Session.finish;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import io.uccl.p2p.BufferState;
 import io.uccl.p2p.Connection;
@@ -42,7 +43,11 @@ public final class VerbsEngineFailures {
 
   private static final int ROUNDS = Boolean.getBoolean("p2p.prove") ? 50 : 10;
 
+  /** Where a round takes seconds because the device does, so many are one after the other. */
+  private static final int AT_ONCE = 10;
+
   private static final int SIZE = 1 << 19;
+  private static final long THERE = 11;
   private static final long LATER = 12;
 
   private final TransportConformance kit = new VerbsTwoGuestsKit();
@@ -60,6 +65,36 @@ public final class VerbsEngineFailures {
   }
 
   // -- the network
+
+  @Test
+  void packetsOverRdmaAreLost() throws Exception {
+    broken(
+        "all packets over RDMA are lost",
+        AT_ONCE,
+        all -> cable.begin(),
+        cable::end,
+        new Expected(PeerLostException.class, "does not answer", Duration.ofSeconds(15)));
+  }
+
+  @Test
+  void allPacketsAreLost() throws Exception {
+    broken(
+        "all packets are lost",
+        AT_ONCE,
+        all -> cable.treatAll("loss 100%"),
+        () -> cable.treatAll(""),
+        new Expected(PeerLostException.class, "does not answer", Duration.ofSeconds(15)));
+  }
+
+  @Test
+  void theCableIsPulled() throws Exception {
+    broken(
+        "the cable is pulled",
+        AT_ONCE,
+        all -> cable.pull(),
+        cable::plug,
+        new Expected(PeerLostException.class, "port of this process's device went down", QUICK));
+  }
 
   @Test
   void aNetworkThatLosesSomePacketsCarriesAll() throws Exception {
@@ -98,6 +133,31 @@ public final class VerbsEngineFailures {
   }
 
   // -- the peer
+
+  @Test
+  void thePeersProcessIsKilled() throws Exception {
+    Expected expected = new Expected(PeerLostException.class, "", Duration.ofSeconds(10));
+    Duration worst = Duration.ZERO;
+    PeerProcess next = kit.anotherPeer(Map.of());
+    try (P2pEngine engine = P2pEngine.open(kit.config())) {
+      for (int round = 0; round < ROUNDS; round++) {
+        PeerProcess victim = next;
+        next = kit.anotherPeer(Map.of());
+        Traffic traffic = new Traffic(engine, victim.open(kit.config()));
+        traffic.begin();
+        traffic.awaitFirst();
+        long start = System.nanoTime();
+        victim.kill();
+        traffic.expect(expected, start);
+        worst = later(worst, start);
+        traffic.end();
+      }
+      works(engine, next.open(kit.config()));
+    } finally {
+      next.close();
+    }
+    report("the peer's process is killed", worst);
+  }
 
   @Test
   void thePeerClosesTheConnection() throws Exception {
@@ -141,6 +201,61 @@ public final class VerbsEngineFailures {
       }
     }
     report("a key is wrong", worst);
+  }
+
+  @Test
+  void aRegionClosesUnderEightWriters() throws Exception {
+    int writers = 8;
+    int stripe = SIZE;
+    int operations = 300;
+    Duration worst = Duration.ZERO;
+    ByteBuffer memory = ByteBuffer.allocateDirect(writers * stripe);
+    try (Session session = Session.open(process, kit.config())) {
+      RemoteRegion source = session.remote(stripe);
+      source.fill(THERE);
+      List<RemoteConnection> back = new ArrayList<>();
+      for (int i = 0; i < writers; i++) {
+        back.add(session.peer().connect(session.engine().metadata()));
+      }
+      for (int round = 0; round < ROUNDS; round++) {
+        Pattern.fill(memory, 0, 0);
+        MemoryRegion target = session.engine().register(memory);
+        List<String> batches = new ArrayList<>();
+        for (int i = 0; i < writers; i++) {
+          FifoDescriptor here = target.advertise((long) i * stripe, stripe);
+          batches.add(
+              back.get(i)
+                  .post(
+                      Collections.nCopies(
+                          operations,
+                          new RemoteConnection.Operation(true, source, 0, here, 0, stripe))));
+        }
+        for (int i = 0; i < writers; i++) {
+          int at = i * stripe;
+          Rules.until("a writer writes", () -> memory.get(at) != 0);
+        }
+        long start = System.nanoTime();
+        target.close();
+        worst = later(worst, start);
+        Pattern.fill(memory, LATER, 0);
+        for (int i = 0; i < writers; i++) {
+          RemoteConnection writer = back.get(i);
+          String batch = batches.get(i);
+          PeerFailure failure = catchThrowableOfType(PeerFailure.class, () -> writer.await(batch));
+          assertThat(failure).as("writer %d of round %d", i, round).isNotNull();
+          assertThat(failure.type())
+              .as(failure.getMessage())
+              .isEqualTo(RemoteAccessException.class.getName());
+          assertThat(failure).hasMessageNotContaining("FLUSH");
+          if (!writer.failure().isEmpty()) {
+            back.set(i, session.peer().connect(session.engine().metadata()));
+          }
+        }
+        assertThat(Pattern.mismatch(memory, LATER, 0)).as("a late byte").isEqualTo(-1);
+      }
+    }
+    assertThat(worst).as("the close of a region").isLessThan(QUICK);
+    report("a region closes under eight writers", worst);
   }
 
   // -- helpers
