@@ -44,7 +44,7 @@ public final class VerbsEngineFailures {
   private static final int ROUNDS = Boolean.getBoolean("p2p.prove") ? 50 : 10;
 
   /** Where a round takes seconds because the device does, so many are one after the other. */
-  private static final int AT_ONCE = 10;
+  private static final int AT_ONCE = 5;
 
   private static final int SIZE = 1 << 19;
   private static final long THERE = 11;

@@ -12,12 +12,18 @@ import java.nio.charset.StandardCharsets;
  */
 public final class Cable implements Standstill {
 
+  /**
+   * By default netem drops what is behind 1000 packets, which the queue pairs of a few connections
+   * have under way.
+   */
+  private static final String QUEUE = "netem limit 100000";
+
   /** Lays the two queues; again is no harm. */
   public Cable() {
     // What no filter takes goes to the first one, whatever its type of service.
     tc("qdisc replace dev eth0 root handle 1: prio bands 2 priomap", "0 ".repeat(16));
-    tc("qdisc replace dev eth0 parent 1:1 handle 11: netem");
-    tc("qdisc replace dev eth0 parent 1:2 handle 12: netem");
+    tc("qdisc replace dev eth0 parent 1:1 handle 11: " + QUEUE);
+    tc("qdisc replace dev eth0 parent 1:2 handle 12: " + QUEUE);
     tc(
         "filter replace dev eth0 parent 1: handle 800::1 protocol ip prio 1 u32",
         "match ip protocol 17 0xff match ip dport 4791 0xffff flowid 1:2");
@@ -25,12 +31,12 @@ public final class Cable implements Standstill {
 
   /** How what leaves over RDMA is treated from now on, in the words of tc-netem(8). */
   public void treatRdma(String netem) {
-    tc("qdisc change dev eth0 parent 1:2 handle 12: netem", netem);
+    tc("qdisc change dev eth0 parent 1:2 handle 12: " + QUEUE, netem);
   }
 
   /** How all that leaves is treated from now on. */
   public void treatAll(String netem) {
-    tc("qdisc change dev eth0 parent 1:1 handle 11: netem", netem);
+    tc("qdisc change dev eth0 parent 1:1 handle 11: " + QUEUE, netem);
     treatRdma(netem);
   }
 
