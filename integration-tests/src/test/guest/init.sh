@@ -37,8 +37,9 @@ share() { # TAG FOLDER
 
 network() { # CARD ADDRESS
   hostname "guest-${2##*.}"
+  ip link set "$1" mtu 9000 up
   # Queue pairs have more under way than the queue that a card has by default.
-  ip link set "$1" mtu 9000 txqueuelen 100000 up
+  chroot /root ip link set "$1" txqueuelen 100000
   ip addr add "$2/24" dev "$1"
   chroot /root rdma link add rxe0 type rxe netdev "$1"
 }

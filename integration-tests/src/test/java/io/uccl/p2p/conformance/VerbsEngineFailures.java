@@ -43,9 +43,6 @@ public final class VerbsEngineFailures {
 
   private static final int ROUNDS = Boolean.getBoolean("p2p.prove") ? 50 : 10;
 
-  /** Where a round takes seconds because the device does, so many are one after the other. */
-  private static final int AT_ONCE = 5;
-
   private static final int SIZE = 1 << 19;
   private static final long THERE = 11;
   private static final long LATER = 12;
@@ -65,36 +62,6 @@ public final class VerbsEngineFailures {
   }
 
   // -- the network
-
-  @Test
-  void packetsOverRdmaAreLost() throws Exception {
-    broken(
-        "all packets over RDMA are lost",
-        AT_ONCE,
-        all -> cable.begin(),
-        cable::end,
-        new Expected(PeerLostException.class, "does not answer", Duration.ofSeconds(15)));
-  }
-
-  @Test
-  void allPacketsAreLost() throws Exception {
-    broken(
-        "all packets are lost",
-        AT_ONCE,
-        all -> cable.treatAll("loss 100%"),
-        () -> cable.treatAll(""),
-        new Expected(PeerLostException.class, "does not answer", Duration.ofSeconds(15)));
-  }
-
-  @Test
-  void theCableIsPulled() throws Exception {
-    broken(
-        "the cable is pulled",
-        AT_ONCE,
-        all -> cable.pull(),
-        cable::plug,
-        new Expected(PeerLostException.class, "port of this process's device went down", QUICK));
-  }
 
   @Test
   void aNetworkThatLosesSomePacketsCarriesAll() throws Exception {
@@ -133,31 +100,6 @@ public final class VerbsEngineFailures {
   }
 
   // -- the peer
-
-  @Test
-  void thePeersProcessIsKilled() throws Exception {
-    Expected expected = new Expected(PeerLostException.class, "", Duration.ofSeconds(10));
-    Duration worst = Duration.ZERO;
-    PeerProcess next = kit.anotherPeer(Map.of());
-    try (P2pEngine engine = P2pEngine.open(kit.config())) {
-      for (int round = 0; round < ROUNDS; round++) {
-        PeerProcess victim = next;
-        next = kit.anotherPeer(Map.of());
-        Traffic traffic = new Traffic(engine, victim.open(kit.config()));
-        traffic.begin();
-        traffic.awaitFirst();
-        long start = System.nanoTime();
-        victim.kill();
-        traffic.expect(expected, start);
-        worst = later(worst, start);
-        traffic.end();
-      }
-      works(engine, next.open(kit.config()));
-    } finally {
-      next.close();
-    }
-    report("the peer's process is killed", worst);
-  }
 
   @Test
   void thePeerClosesTheConnection() throws Exception {
