@@ -236,10 +236,10 @@ final class VerbsTransport implements Transport {
 
     @Override
     public Channel complete(byte[] remote) {
-      if (failed) {
-        throw new HandshakeException("the device failed during the handshake", DEVICE_FAILED);
-      }
       try {
+        if (failed) {
+          throw new HandshakeException("the device failed during the handshake", DEVICE_FAILED);
+        }
         connection.connect(VerbsParameters.decode(remote));
       } catch (HandshakeException e) {
         abort();
