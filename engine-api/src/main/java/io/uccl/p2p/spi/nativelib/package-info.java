@@ -1,5 +1,6 @@
 /**
- * Finds, unpacks and loads native libraries; off-heap memory for what they take, and errno values.
+ * Finds, unpacks and loads native libraries; what they share: off-heap memory, wake-ups, places of
+ * their tables, errno values.
  */
 @NullMarked
 package io.uccl.p2p.spi.nativelib;

@@ -19,10 +19,10 @@ import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.TransportCapabilities.Refusal;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
+import io.uccl.p2p.spi.nativelib.Places;
 import io.uccl.p2p.spi.nativelib.WakeUp;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.BitSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Queue;
@@ -68,8 +68,8 @@ final class CxiTransport implements Transport {
   /** Operations that libfabric does not have any more, or never had. */
   private final Queue<Ended> ended = new ConcurrentLinkedQueue<>();
 
-  /** Places of registrations; the reaper frees them. Guarded by itself. */
-  private final BitSet places = new BitSet();
+  /** Places of registrations; the reaper frees them. */
+  private final Places places = new Places();
 
   private final WakeUp wakeUp;
   private volatile boolean closed;
@@ -116,11 +116,7 @@ final class CxiTransport implements Transport {
   @Override
   public RegisteredMemory register(RegionName name, MemorySpan memory) {
     ensureEndpoint();
-    int place;
-    synchronized (places) {
-      place = places.nextClearBit(0);
-      places.set(place);
-    }
+    int place = places.take();
     try {
       CxiMemory registered = new CxiMemory(this, endpoint, place, name, memory);
       memories.add(registered);
@@ -142,9 +138,7 @@ final class CxiTransport implements Transport {
 
   /** A registration is gone; any thread. */
   void free(int place) {
-    synchronized (places) {
-      places.clear(place);
-    }
+    places.free(place);
   }
 
   /** Opens a fresh endpoint if the last one has failed, and moves what is registered there. */

@@ -19,11 +19,11 @@ import io.uccl.p2p.spi.Transport;
 import io.uccl.p2p.spi.TransportCapabilities;
 import io.uccl.p2p.spi.nativelib.NativeMemory;
 import io.uccl.p2p.spi.nativelib.OffHeap;
+import io.uccl.p2p.spi.nativelib.Places;
 import io.uccl.p2p.spi.nativelib.WakeUp;
 import java.security.SecureRandom;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.BitSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -84,8 +84,8 @@ final class VerbsTransport implements Transport {
   /** Operations that the devices do not have any more, or never had. */
   private final ArrayDeque<Ended> ended = new ArrayDeque<>();
 
-  /** Places of registrations; the engine's thread for releases frees them. Guarded by itself. */
-  private final BitSet places = new BitSet();
+  /** Places of registrations; the engine's thread for releases frees them. */
+  private final Places places = new Places();
 
   private int pollsSinceEvents;
   private boolean hasEvents;
@@ -163,11 +163,7 @@ final class VerbsTransport implements Transport {
 
   @Override
   public RegisteredMemory register(RegionName name, MemorySpan memory) {
-    int place;
-    synchronized (places) {
-      place = places.nextClearBit(0);
-      places.set(place);
-    }
+    int place = places.take();
     try {
       VerbsMemory registered = new VerbsMemory(this, nics, place, name, memory);
       memories.add(registered);
@@ -189,9 +185,7 @@ final class VerbsTransport implements Transport {
 
   /** A registration is gone; any thread. */
   void free(int place) {
-    synchronized (places) {
-      places.clear(place);
-    }
+    places.free(place);
   }
 
   // -- channels
@@ -236,10 +230,10 @@ final class VerbsTransport implements Transport {
 
     @Override
     public Channel complete(byte[] remote) {
-      if (failed) {
-        throw new HandshakeException("the device failed during the handshake", DEVICE_FAILED);
-      }
       try {
+        if (failed) {
+          throw new HandshakeException("the device failed during the handshake", DEVICE_FAILED);
+        }
         connection.connect(VerbsParameters.decode(remote));
       } catch (HandshakeException e) {
         abort();
