@@ -69,8 +69,8 @@ struct p2p_verbs_opening {
  *      40    4  1: InfiniBand, 2: Ethernet
  *      44    4  1: the port is active
  *      48   16  its address at the index, or zeros
- *      64    4  1: the library registers dma-bufs
- *      68    4  1: its peers are reached by address alone, also on InfiniBand
+ *      64    4  1: its peers are reached by address alone, also on InfiniBand
+ *      68    4  0
  */
 struct p2p_verbs_found {
     int64_t longest;
@@ -84,8 +84,8 @@ struct p2p_verbs_found {
     int32_t link_layer;
     int32_t active;
     uint8_t gid[16];
-    int32_t dmabuf;
     int32_t by_gid;
+    int32_t unused;
 };
 
 /* Link layers. */

@@ -114,7 +114,6 @@ static int64_t query(struct p2p_verbs_nic *nic, struct p2p_verbs_found *found,
     /* So it is for virtual functions of some devices (ibv_modify_qp(3)). */
     found->by_gid = (port.flags & IBV_QPF_GRH_REQUIRED) != 0;
     found->active = port.state == IBV_PORT_ACTIVE;
-    found->dmabuf = library->reg_dmabuf_mr != NULL;
     if (*completion_depth > device.max_cqe && device.max_cqe > 0) {
         *completion_depth = device.max_cqe;
     }

@@ -16,7 +16,7 @@ final class VerbsFound {
   private static final int LID = 36;
   private static final int LINK_LAYER = 40;
   private static final int GID = 48;
-  private static final int BY_ADDRESS = 68;
+  private static final int BY_ADDRESS = 64;
   private static final int BYTES = 72;
 
   private static final int ETHERNET = 2;
