@@ -479,25 +479,29 @@ abstract class ConnectionRules extends Rules {
       FifoDescriptor there = remote.advertise();
       for (boolean write : new boolean[] {true, false}) {
         Connection connection = session.connectAgain();
-        standstill.begin();
         try (TransferBatch batch = connection.newBatch(1)) {
           if (write) {
             batch.write(local, 0, there, 0, SIZE);
           } else {
             batch.read(local, 0, there, 0, SIZE);
           }
-          long start = System.nanoTime();
-          assertThat(batch.post(limit)).isEqualTo(PostResult.POSTED);
-          assertThat(failureOf(batch)).isInstanceOf(DeadlineExceededException.class);
-          assertThat(Duration.ofNanos(System.nanoTime() - start))
-              .isBetween(limit, limit.plus(Limits.QUICK));
-          if (kit().capabilities().expiry() == Expiry.CLOSES_CHANNEL) {
-            assertThat(batch.buffer()).isEqualTo(BufferState.FREE);
-          } else {
-            assertThat(connection.isOpen()).isTrue();
+          standstill.begin();
+          try {
+            long start = System.nanoTime();
+            assertThat(batch.post(limit)).isEqualTo(PostResult.POSTED);
+            assertThat(failureOf(batch)).isInstanceOf(DeadlineExceededException.class);
+            assertThat(Duration.ofNanos(System.nanoTime() - start))
+                .isBetween(limit, limit.plus(Limits.QUICK));
+            if (kit().capabilities().expiry() == Expiry.CLOSES_CHANNEL) {
+              assertThat(batch.buffer()).isEqualTo(BufferState.FREE);
+            } else {
+              assertThat(connection.isOpen()).isTrue();
+            }
+          } finally {
+            standstill.end();
           }
-        } finally {
-          standstill.end();
+          // What was under way still arrives, and would land in what is written next.
+          freeAgain(batch::buffer);
         }
       }
       LocalRules.stillWorks(session.connection(), local, remote);
@@ -514,16 +518,18 @@ abstract class ConnectionRules extends Rules {
       MemoryRegion local = session.local(SIZE);
       RemoteRegion remote = session.remote(SIZE);
       FifoDescriptor there = remote.advertise();
+      Transfer transfer;
       standstill.begin();
       try {
         long start = System.nanoTime();
-        Transfer transfer = session.connection().read(local, 0, there);
+        transfer = session.connection().read(local, 0, there);
         assertThat(failureOf(transfer)).isInstanceOf(DeadlineExceededException.class);
         assertThat(Duration.ofNanos(System.nanoTime() - start))
             .isBetween(limit, limit.plus(Limits.QUICK));
       } finally {
         standstill.end();
       }
+      freeAgain(transfer::buffer);
       LocalRules.stillWorks(session.connectAgain(), local, remote);
     }
   }
