@@ -10,6 +10,8 @@ import io.uccl.p2p.TransferBatch;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
 
 /**
  * Prints how many bytes all live threads of this JVM allocate while operations are posted and
@@ -43,10 +45,12 @@ final class AllocationProbe {
         run(single, batch, Math.max(operations / 4, 2000));
         long least = Long.MAX_VALUE;
         for (int round = 0; round < rounds; round++) {
-          long counting = -allocated() + allocated();
-          long before = allocated();
+          long counting = -sum(allocated()) + sum(allocated());
+          Map<Long, Long> before = allocated();
           run(single, batch, operations);
-          least = Math.min(least, allocated() - before - counting);
+          Map<Long, Long> after = allocated();
+          report(before, after);
+          least = Math.min(least, sum(after) - sum(before) - counting);
         }
         System.out.println(least);
       }
@@ -83,12 +87,35 @@ final class AllocationProbe {
     }
   }
 
-  private static long allocated() {
+  /** Bytes allocated so far, by the ids of the threads that live. */
+  private static Map<Long, Long> allocated() {
     ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    long[] ids = threads.getAllThreadIds();
+    long[] bytes = threads.getThreadAllocatedBytes(ids);
+    Map<Long, Long> allocated = new HashMap<>();
+    for (int i = 0; i < ids.length; i++) {
+      allocated.put(ids[i], Math.max(0, bytes[i]));
+    }
+    return allocated;
+  }
+
+  private static long sum(Map<Long, Long> allocated) {
     long sum = 0;
-    for (long bytes : threads.getThreadAllocatedBytes(threads.getAllThreadIds())) {
-      sum += Math.max(0, bytes);
+    for (long bytes : allocated.values()) {
+      sum += bytes;
     }
     return sum;
+  }
+
+  /** Says which threads it was; counting is in it. */
+  private static void report(Map<Long, Long> before, Map<Long, Long> after) {
+    StringBuilder threads = new StringBuilder("allocated in a round:");
+    for (Thread thread : Thread.getAllStackTraces().keySet()) {
+      long bytes = after.getOrDefault(thread.getId(), 0L) - before.getOrDefault(thread.getId(), 0L);
+      if (bytes > 0) {
+        threads.append(' ').append(thread.getName()).append('=').append(bytes);
+      }
+    }
+    System.err.println(threads);
   }
 }
