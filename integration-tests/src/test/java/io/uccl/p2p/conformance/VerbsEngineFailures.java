@@ -43,6 +43,9 @@ public final class VerbsEngineFailures {
 
   private static final int ROUNDS = Boolean.getBoolean("p2p.prove") ? 50 : 10;
 
+  /** Where a round takes seconds because the device does, so many are one after the other. */
+  private static final int AT_ONCE = 5;
+
   private static final int SIZE = 1 << 19;
   private static final long THERE = 11;
   private static final long LATER = 12;
@@ -62,6 +65,39 @@ public final class VerbsEngineFailures {
   }
 
   // -- the network
+
+  @Test
+  void packetsOverRdmaAreLost() throws Exception {
+    broken(
+        "all packets over RDMA are lost",
+        Traffic::standsStill,
+        AT_ONCE,
+        all -> {},
+        () -> {},
+        new Expected(PeerLostException.class, "does not answer", Duration.ofSeconds(20)));
+  }
+
+  @Test
+  void allPacketsAreLost() throws Exception {
+    broken(
+        "all packets are lost",
+        Traffic::standsStill,
+        AT_ONCE,
+        all -> cable.treatAll("loss 100%"),
+        () -> {},
+        new Expected(PeerLostException.class, "", Duration.ofSeconds(20)));
+  }
+
+  @Test
+  void theCableIsPulled() throws Exception {
+    broken(
+        "the cable is pulled",
+        Traffic::standsStill,
+        1,
+        all -> cable.pull(),
+        cable::plug,
+        new Expected(PeerLostException.class, "port of this process's device went down", QUICK));
+  }
 
   @Test
   void aNetworkThatLosesSomePacketsCarriesAll() throws Exception {
@@ -102,6 +138,31 @@ public final class VerbsEngineFailures {
   // -- the peer
 
   @Test
+  void thePeersProcessIsKilled() throws Exception {
+    Expected expected = new Expected(PeerLostException.class, "", Duration.ofSeconds(10));
+    Duration worst = Duration.ZERO;
+    PeerProcess next = kit.anotherPeer(Map.of());
+    try (P2pEngine engine = P2pEngine.open(kit.config())) {
+      for (int round = 0; round < ROUNDS; round++) {
+        PeerProcess victim = next;
+        next = kit.anotherPeer(Map.of());
+        Traffic traffic = new Traffic(engine, victim.open(kit.config()));
+        traffic.standsStill();
+        long start = System.nanoTime();
+        victim.kill();
+        traffic.expect(expected, start);
+        worst = later(worst, start);
+        cable.treatAllWell();
+        traffic.end();
+      }
+      works(engine, next.open(kit.config()));
+    } finally {
+      next.close();
+    }
+    report("the peer's process is killed", worst);
+  }
+
+  @Test
   void thePeerClosesTheConnection() throws Exception {
     broken(
         "the peer closes the connection",
@@ -134,7 +195,7 @@ public final class VerbsEngineFailures {
         Traffic traffic = new Traffic(session.engine(), session.peer());
         long start = System.nanoTime();
         Transfer wrong = traffic.useWrongKey();
-        traffic.begin();
+        traffic.post();
         traffic.expect(expected, start);
         worst = later(worst, start);
         assertThat(failureOf(wrong)).isInstanceOf(RemoteAccessException.class);
@@ -215,6 +276,22 @@ public final class VerbsEngineFailures {
   private void broken(
       String name, int atOnce, Consumer<List<Traffic>> fault, Runnable mend, Expected expected)
       throws InterruptedException {
+    broken(name, Traffic::moves, atOnce, fault, mend, expected);
+  }
+
+  /**
+   * The same, with transfers that move, or such that stand still already when the fault comes.
+   *
+   * @param begin begins the transfers of a connection
+   */
+  private void broken(
+      String name,
+      Begin begin,
+      int atOnce,
+      Consumer<List<Traffic>> fault,
+      Runnable mend,
+      Expected expected)
+      throws InterruptedException {
     Duration worst = Duration.ZERO;
     try (Session session = Session.open(process, kit.config())) {
       for (int round = 0; round < ROUNDS; round += atOnce) {
@@ -222,19 +299,19 @@ public final class VerbsEngineFailures {
         for (int i = 0; i < atOnce; i++) {
           all.add(new Traffic(session.engine(), session.peer()));
         }
-        all.forEach(Traffic::begin);
         for (Traffic each : all) {
-          each.awaitFirst();
+          begin.begin(each);
         }
         long start = System.nanoTime();
-        fault.accept(all);
         try {
+          fault.accept(all);
           for (Traffic each : all) {
             each.expect(expected, start);
             worst = later(worst, start);
           }
         } finally {
           mend.run();
+          cable.treatAllWell();
         }
         for (int i = 0; i < atOnce; i++) {
           works(session.engine(), session.peer());
@@ -243,6 +320,10 @@ public final class VerbsEngineFailures {
       }
     }
     report(name, worst);
+  }
+
+  private interface Begin {
+    void begin(Traffic traffic) throws InterruptedException;
   }
 
   /** A new connection works. */
@@ -278,7 +359,6 @@ public final class VerbsEngineFailures {
     private final MemoryRegion out;
     private final MemoryRegion in;
     private final TransferBatch batch;
-    private Transfer first;
     private final List<P2pException> told = Collections.synchronizedList(new ArrayList<>());
 
     Traffic(P2pEngine engine, RemoteEngine peer) throws InterruptedException {
@@ -296,15 +376,22 @@ public final class VerbsEngineFailures {
       }
     }
 
-    void begin() {
-      first = connection.write(out, 0, remote.advertise(), 0, 1000);
-      assertThat(batch.post()).isEqualTo(PostResult.POSTED);
-    }
-
-    /** Returns when some of it has arrived, and the rest is under way. */
-    void awaitFirst() throws InterruptedException {
+    /** Begins transfers; returns when some of it has arrived, and the rest is under way. */
+    void moves() throws InterruptedException {
+      Transfer first = connection.write(out, 0, remote.advertise(), 0, 1000);
+      post();
       finish(first);
       assertThat(batch.status()).isEqualTo(TransferStatus.IN_FLIGHT);
+    }
+
+    /** Begins transfers of which nothing arrives. */
+    void standsStill() {
+      cable.begin();
+      post();
+    }
+
+    void post() {
+      assertThat(batch.post()).isEqualTo(PostResult.POSTED);
     }
 
     /** Waits for the failure. */

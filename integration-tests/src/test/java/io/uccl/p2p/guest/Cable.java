@@ -34,6 +34,17 @@ public final class Cable implements Standstill {
     tc("qdisc change dev eth0 parent 1:2 handle 12: " + QUEUE, netem);
   }
 
+  /** How all that leaves is treated from now on. */
+  public void treatAll(String netem) {
+    tc("qdisc change dev eth0 parent 1:1 handle 11: " + QUEUE, netem);
+    treatRdma(netem);
+  }
+
+  /** Nothing is lost or late any more. */
+  public void treatAllWell() {
+    treatAll("");
+  }
+
   @Override
   public void begin() {
     treatRdma("loss 100%");
@@ -42,6 +53,16 @@ public final class Cable implements Standstill {
   @Override
   public void end() {
     treatRdma("");
+  }
+
+  /** Pulls it out; the device sees that. */
+  public void pull() {
+    run("ip link set eth0 down");
+  }
+
+  /** Plugs it in again. */
+  public void plug() {
+    run("ip link set eth0 up");
   }
 
   private static void tc(String... words) {
