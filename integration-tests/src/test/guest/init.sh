@@ -39,7 +39,8 @@ network() { # CARD ADDRESS
   hostname "guest-${2##*.}"
   ip link set "$1" mtu 9000 up
   # Queue pairs have more under way than the queue that a card has by default.
-  chroot /root ip link set "$1" txqueuelen 100000
+  # By its path: else it is the one of busybox, which cannot.
+  chroot /root /sbin/ip link set "$1" txqueuelen 100000
   ip addr add "$2/24" dev "$1"
   chroot /root rdma link add rxe0 type rxe netdev "$1"
 }
