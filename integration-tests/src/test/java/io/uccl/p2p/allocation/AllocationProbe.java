@@ -44,7 +44,7 @@ final class AllocationProbe {
         // Warmed up until the compiled code is in place and every pool has its size.
         run(single, batch, Math.max(operations / 4, 2000));
         long least = Long.MAX_VALUE;
-        for (int round = 0; round < rounds; round++) {
+        for (int round = 0; round < rounds && least > 0; round++) {
           long counting = -sum(allocated()) + sum(allocated());
           Map<Long, Long> before = allocated();
           run(single, batch, operations);
