@@ -70,7 +70,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
   /** How late a deadline may be noticed. */
   private static final long TICK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
-  private static final int DRIVES_PER_CLOCK = 64;
+  /** While there is always something to do; with a device in software once may take long. */
+  private static final int DRIVES_PER_CLOCK = 8;
 
   private final EngineConfig config;
   private final TransportProvider provider;

@@ -28,6 +28,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,8 +49,11 @@ final class VerbsTransport implements Transport {
   /** Packet numbers have as many. */
   private static final int PACKET_BITS = 24;
 
-  /** While it is never idle, events are looked for once in so many polls. */
-  private static final int POLLS_PER_LOOK_AT_EVENTS = 1024;
+  /** While it is never idle, events are looked for so often; each look is a system call. */
+  private static final long EVENTS_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+
+  /** The clock is read once in so many polls; of a device in software one may take long. */
+  private static final int POLLS_PER_CLOCK = 8;
 
   private static final String CLOSE_ENGINE = "Close the engine and open a new one";
 
@@ -87,7 +91,8 @@ final class VerbsTransport implements Transport {
   /** Places of registrations; the engine's thread for releases frees them. */
   private final Places places = new Places();
 
-  private int pollsSinceEvents;
+  private int polls;
+  private long lastEvents = System.nanoTime();
   private boolean hasEvents;
 
   /** A NIC works no more: from now on they may only be shut down. */
@@ -367,7 +372,7 @@ final class VerbsTransport implements Transport {
   @Override
   public boolean poll(CompletionBuffer into) {
     boolean moved = false;
-    if (hasEvents || ++pollsSinceEvents == POLLS_PER_LOOK_AT_EVENTS) {
+    if (hasEvents || eventsAreDue()) {
       moved = readEvents(into);
     }
     for (VerbsChannel channel = ready.poll(); channel != null; channel = ready.poll()) {
@@ -385,6 +390,14 @@ final class VerbsTransport implements Transport {
       retireSome();
     }
     return moved;
+  }
+
+  private boolean eventsAreDue() {
+    if (++polls < POLLS_PER_CLOCK) {
+      return false;
+    }
+    polls = 0;
+    return System.nanoTime() - lastEvents > EVENTS_NANOS;
   }
 
   private void report(Ended operation, CompletionBuffer into) {
@@ -467,7 +480,7 @@ final class VerbsTransport implements Transport {
   /** Returns true if there were any. */
   private boolean readEvents(CompletionBuffer into) {
     hasEvents = false;
-    pollsSinceEvents = 0;
+    lastEvents = System.nanoTime();
     boolean any = false;
     for (VerbsNic nic : polled) {
       any |= readEvents(nic, into);
