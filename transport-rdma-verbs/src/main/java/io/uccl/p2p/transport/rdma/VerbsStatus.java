@@ -73,13 +73,14 @@ final class VerbsStatus {
               FailureDetail.remedy("See the device's limits in ibv_devinfo -v; then connect anew")
                   .withTransport("rdma")
                   .withProvider(vendor, "ibv_post_send (errno " + Errno.describe(vendor) + ")"));
+      // The status says only that something else came first.
       case FLUSHED ->
           new PeerLostException(
-              "the connection was broken before the operation's turn came",
-              detail(
-                  status,
-                  vendor,
-                  "An operation of the peer may have been refused here; connect anew"));
+              "the connection's queue pair went to error, and none of its operations was the cause",
+              FailureDetail.remedy(
+                      "An operation of the peer may have been refused here: see what its process"
+                          + " says; then connect anew")
+                  .withTransport("rdma"));
       case REMOTE_OPERATION, REMOTE_ABORT ->
           new PeerLostException(
               "the peer's network interface could not carry the operation out",
@@ -109,7 +110,6 @@ final class VerbsStatus {
       case LOCAL_LENGTH -> "IBV_WC_LOC_LEN_ERR";
       case LOCAL_OPERATION -> "IBV_WC_LOC_QP_OP_ERR";
       case LOCAL_PROTECTION -> "IBV_WC_LOC_PROT_ERR";
-      case FLUSHED -> "IBV_WC_WR_FLUSH_ERR";
       case BAD_RESPONSE -> "IBV_WC_BAD_RESP_ERR";
       case LOCAL_ACCESS -> "IBV_WC_LOC_ACCESS_ERR";
       case REMOTE_INVALID_REQUEST -> "IBV_WC_REM_INV_REQ_ERR";

@@ -24,7 +24,6 @@ class VerbsStatusTest {
   @ParameterizedTest
   @CsvSource({
     "4, TransportException, could not reach the operation's local memory, IBV_WC_LOC_PROT_ERR",
-    "5, PeerLostException, broken before the operation's turn, IBV_WC_WR_FLUSH_ERR",
     "10, RemoteAccessException, refused the operation, IBV_WC_REM_ACCESS_ERR",
     "9, RemoteAccessException, found the operation invalid, IBV_WC_REM_INV_REQ_ERR",
     "11, PeerLostException, could not carry the operation out, IBV_WC_REM_OP_ERR",
@@ -38,6 +37,15 @@ class VerbsStatusTest {
     assertThat(failure).hasMessageContaining(summary).hasMessageContaining(name);
     assertThat(failure).hasMessageContaining("vendor error 0x51");
     assertThat(failure.detail().remedy()).isNotEmpty();
+  }
+
+  /** It is not the cause of anything. */
+  @Test
+  void aFlushIsNotToldByItsName() {
+    assertThat(VerbsStatus.failure(5, VENDOR))
+        .isInstanceOf(PeerLostException.class)
+        .hasMessageContaining("queue pair went to error")
+        .hasMessageNotContaining("FLUSH");
   }
 
   @Test
