@@ -1,0 +1,38 @@
+package io.uccl.p2p.guest;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Path;
+
+/**
+ * Faults that no command brings about. They are those of a library that stands between the rdma
+ * transport and the real libibverbs: {@code transport-rdma-verbs/src/test/native/faults.c}.
+ */
+public final class VerbsFaults {
+
+  /** What {@code UCCL_IBV_SO} has to name in an engine that is to have faults. */
+  public static final Path LIBRARY =
+      Path.of("../transport-rdma-verbs/target/native/libp2p_verbs_faults.so")
+          .toAbsolutePath()
+          .normalize();
+
+  static {
+    System.load(LIBRARY.toString());
+  }
+
+  private VerbsFaults() {}
+
+  /**
+   * Moves a queue pair of this process to error.
+   *
+   * @param n 0: the one that was made last, 1: the one before it
+   */
+  public static void toError(int n) {
+    assertThat(breakQueuePair(n)).as("errno of ibv_modify_qp").isZero();
+  }
+
+  /** Has a device say that it failed, when it is next asked. */
+  public static native void failDevice();
+
+  private static native int breakQueuePair(int n);
+}
