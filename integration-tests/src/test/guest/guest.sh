@@ -172,8 +172,9 @@ remote.type=unix,remote.path=$link/$((3 - side))"
   write_command "$@" >"$files/command"
   # Descriptors of ours: qemu would truncate what it opens by name.
   exec {out}>&1 {err}>&2
+  # Each ends with who started it, however that ended.
   setpriv --pdeathsig KILL timeout --foreground --kill-after=5 "$seconds" \
-    qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu max -smp "$processors" -m "$memory" \
+    setpriv --pdeathsig KILL qemu-system-x86_64 -M pc -accel tcg,thread=multi -cpu max -smp "$processors" -m "$memory" \
     -nodefaults -no-user-config -display none -no-reboot \
     -kernel "$made/kernel" -initrd "$made/initrd" \
     -append 'console=ttyS0 quiet panic=-1 reboot=t mitigations=off tsc=reliable' \
