@@ -51,6 +51,7 @@ public final class VerbsEngineFailures {
   private static final int AT_ONCE = 5;
 
   private static final int SIZE = 1 << 19;
+  private static final int TRAFFIC_SIZE = 1 << 21;
 
   /** Of a connection; the default. */
   private static final int QUEUE_PAIRS = 4;
@@ -402,8 +403,8 @@ public final class VerbsEngineFailures {
   /** A connection with writes and reads under way, and the memory of this side that they use. */
   private final class Traffic {
 
-    /** Seconds of work, so that it is never done before it fails. */
-    private static final int OPERATIONS = 1000;
+    /** With their length many seconds of work, so that it is never done before it fails. */
+    private static final int OPERATIONS = 200;
 
     private final Connection connection;
     private final RemoteConnection back;
@@ -417,14 +418,14 @@ public final class VerbsEngineFailures {
       connection = engine.connect(peer.metadata(), Limits.PATIENCE);
       back = peer.accept();
       connection.onClosed(told::add);
-      remote = peer.register(SIZE);
+      remote = peer.register(TRAFFIC_SIZE);
       FifoDescriptor there = remote.advertise();
-      out = engine.register(ByteBuffer.allocateDirect(SIZE));
-      in = engine.register(ByteBuffer.allocateDirect(SIZE));
+      out = engine.register(ByteBuffer.allocateDirect(TRAFFIC_SIZE));
+      in = engine.register(ByteBuffer.allocateDirect(TRAFFIC_SIZE));
       batch = connection.newBatch(2 * OPERATIONS);
       for (int i = 0; i < OPERATIONS; i++) {
-        batch.write(out, 0, there, 0, SIZE);
-        batch.read(in, 0, there, 0, SIZE);
+        batch.write(out, 0, there, 0, TRAFFIC_SIZE);
+        batch.read(in, 0, there, 0, TRAFFIC_SIZE);
       }
     }
 
@@ -477,7 +478,7 @@ public final class VerbsEngineFailures {
     /** The peer uses a wrong key. */
     void refuseThePeer() {
       FifoDescriptor here = kit.withWrongKey(in.advertise());
-      back.post(List.of(new RemoteConnection.Operation(true, remote, 0, here, 0, SIZE)));
+      back.post(List.of(new RemoteConnection.Operation(true, remote, 0, here, 0, TRAFFIC_SIZE)));
     }
   }
 }
