@@ -179,6 +179,13 @@ int64_t p2p_verbs_open(const struct p2p_verbs_opening *opening, struct p2p_verbs
                        struct p2p_verbs_report *report);
 
 /*
+ * Asks the port again for what may change while it is open: path MTU, LID, address, whether it is
+ * active. Returns 0. The device's refusal: the port has no address at the index any more.
+ */
+int64_t p2p_verbs_refresh(int64_t nic, struct p2p_verbs_found *found,
+                          struct p2p_verbs_report *report);
+
+/*
  * Closes a NIC and frees the handle. Its connections are destroyed and its registrations closed
  * before: else -EBUSY, and nothing is done. After another failure what is left is still open: the
  * call may be repeated.
@@ -211,7 +218,7 @@ int64_t p2p_verbs_register(int64_t nic, int64_t index, int64_t address, int64_t 
 
 /*
  * Closes a registration; its place is free then, and no access of a peer gets through any more.
- * While operations of this process use it: -EBUSY, and nothing is done. -ENOENT: there is none.
+ * While operations of this process use it: -EAGAIN, and nothing is done. -ENOENT: there is none.
  */
 int64_t p2p_verbs_close_memory(int64_t nic, int64_t index, struct p2p_verbs_report *report);
 
@@ -292,10 +299,11 @@ int64_t p2p_verbs_destroy(int64_t connection, bool outstanding_too,
  * when it is the last of the call on its queue pair, or 512 KiB or 16 pieces came before it.
  *
  * Where writes are flushed, and to GPU memory, a read of one byte goes behind those of a queue pair,
- * and they end with it; the target is open to reads then.
+ * and they end with it; the target is open to reads then. Writes to different regions, one of them of
+ * a GPU, have a read each.
  *
  * Returns how many were taken, from the first on. Fewer than count, also 0: there is no room now.
- * -EINVAL: the first one is no operation. What the device does not take breaks the connection, and
+ * -EINVAL: the first one is no operation, or its target has more pieces than keys. What the device does not take breaks the connection, and
  * is told by its completion, as P2P_VERBS_NOT_POSTED.
  */
 int64_t p2p_verbs_post(int64_t connection, int64_t slots, int64_t count,

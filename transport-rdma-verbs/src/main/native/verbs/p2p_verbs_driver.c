@@ -333,7 +333,7 @@ static void memory_in_use_stays(struct side *here, struct side *there)
     struct p2p_verbs_report report;
     struct slot write = slot_of(45, WRITE, here, LENGTH, there, 0);
     check(post(here, &write, 1) == 1, "a write is taken");
-    check(p2p_verbs_close_memory(here->nics[0], PLACE, &report) == -EBUSY,
+    check(p2p_verbs_close_memory(here->nics[0], PLACE, &report) == -EAGAIN,
           "its memory is not closed meanwhile");
     check(p2p_verbs_destroy(here->connection, false, &report) == -EAGAIN,
           "nor its connection destroyed");
@@ -423,6 +423,17 @@ static void crosses_pieces(struct side *here, struct side *there)
     check(post(here, &slot, 1) == 1, "a write over all of it is taken");
     check(await(here, 1) == 1 && completed(here, 0, 7, 0), "and done");
     check(memcmp(cut + 777, here->bytes + 100, LENGTH - 9000) == 0, "its bytes are there");
+    /* The shift is the peer's word. */
+    for (int shift = 0; shift < 18; shift++) {
+        slot.words[14] = 1 | shift << 8;
+        check(p2p_verbs_post(here->connection, (int64_t)(intptr_t)&slot, 1, &report) == -EINVAL,
+              "with more pieces than keys it is no operation");
+    }
+    slot.words[14] = 1 | 18 << 8;
+    slot.words[5] = -100;
+    check(p2p_verbs_post(here->connection, (int64_t)(intptr_t)&slot, 1, &report) == -EINVAL,
+          "nor one beyond the last address");
+    slot.words[5] = address + 777;
     check(p2p_verbs_close_memory(here->nics[0], PLACE + 2, &report) == 0, "it is closed here");
     check(p2p_verbs_close_memory(there->nics[0], PLACE + 2, &report) == 0, "and there");
     check(p2p_verbs_post(here->connection, (int64_t)(intptr_t)&slot, 1, &report) == -EINVAL,
@@ -445,6 +456,16 @@ static void flushes(struct side *here, struct side *there)
     check(post(here, &nothing, 1) == 1 && await(here, 1) == 1 && completed(here, 0, 12, 0),
           "of no bytes nothing is to be flushed");
     check(here->progress == progress + 3, "and nothing is");
+    progress = here->progress;
+    struct slot to_gpus[3];
+    for (int i = 0; i < 3; i++) {
+        to_gpus[i] = slot_of(14 + i, WRITE, here, 100, there, 100 * i);
+        to_gpus[i].words[14] |= 1 << 16;
+        /* The first two are in one region. */
+        to_gpus[i].words[10] = (int64_t)(i / 2) << 32;
+    }
+    check(post(here, to_gpus, 3) == 3 && await(here, 3) == 3, "writes to two GPUs are taken");
+    check(here->progress == progress + 5, "with a read behind those of each");
     moves_bytes(here, there);
     spreads(here, there);
     /* Open to writes alone: the write arrives, and what would prove it is refused. */
@@ -778,6 +799,13 @@ static void says_no(struct side *here, char **arguments)
           "a library that is not there");
     memset(opening.library, 'x', sizeof(opening.library));
     check(p2p_verbs_open(&opening, &found, &report) == -EINVAL, "a text without an end");
+    check(p2p_verbs_refresh(0, &found, &report) == -EINVAL, "a look at nothing");
+    check(p2p_verbs_refresh(here->nics[0], NULL, &report) == -EINVAL, "a look without room");
+    memset(&found, 0, sizeof(found));
+    check(p2p_verbs_refresh(here->nics[0], &found, &report) == 0, "the port is looked at again");
+    check(found.mtu == here->found.mtu && found.lid == here->found.lid && found.active == 1 &&
+              memcmp(found.gid, here->found.gid, sizeof(found.gid)) == 0,
+          "and is as it was");
     check(p2p_verbs_close(0, &report) == -EINVAL, "close of nothing");
     check(p2p_verbs_close((int64_t)(intptr_t)&opening, &report) == -EINVAL,
           "close of something else");

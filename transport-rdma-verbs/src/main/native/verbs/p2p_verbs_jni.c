@@ -38,6 +38,13 @@ jlong SHIM(open)(JNIEnv *env, jclass type, jlong opening, jlong found, jlong rep
     return p2p_verbs_open(at(opening), at(found), at(report));
 }
 
+jlong SHIM(refresh)(JNIEnv *env, jclass type, jlong nic, jlong found, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_refresh(nic, at(found), at(report));
+}
+
 jlong SHIM(close)(JNIEnv *env, jclass type, jlong nic, jlong report)
 {
     (void)env;

@@ -139,7 +139,7 @@ int64_t p2p_verbs_close_memory(int64_t handle, int64_t index, struct p2p_verbs_r
                                 report);
     }
     if (atomic_load(&memory->users) > 0) {
-        return p2p_verbs_failed("p2p_verbs_close_memory", EBUSY, "operations use it", report);
+        return p2p_verbs_failed("p2p_verbs_close_memory", EAGAIN, "operations use it", report);
     }
     int result = close_pieces(nic, memory);
     if (result != 0) {

@@ -83,30 +83,40 @@ static int32_t clamped(int64_t value)
     return value < 0 ? 0 : value > INT32_MAX ? INT32_MAX : (int32_t)value;
 }
 
-static int64_t query(struct p2p_verbs_nic *nic, struct p2p_verbs_found *found,
-                     int64_t *completion_depth, struct p2p_verbs_report *report)
+static int64_t query_device(struct p2p_verbs_nic *nic, struct p2p_verbs_found *found,
+                            int64_t *completion_depth, struct p2p_verbs_report *report)
 {
-    struct p2p_verbs_library *library = &nic->library;
     struct ibv_device_attr device;
     memset(&device, 0, sizeof(device));
-    int result = library->query_device(nic->context, &device);
+    int result = nic->library.query_device(nic->context, &device);
     if (result != 0) {
         return p2p_verbs_failed("ibv_query_device", result, "", report);
     }
-    struct ibv_port_attr port;
-    memset(&port, 0, sizeof(port));
-    result = library->query_port(nic->context, (uint8_t)nic->port, &port);
-    if (result != 0) {
-        return p2p_verbs_failed("ibv_query_port", result > 0 ? result : errno, "", report);
-    }
     nic->longest_memory =
         device.max_mr_size > INT64_MAX ? INT64_MAX : (int64_t)device.max_mr_size;
-    nic->longest = port.max_msg_sz;
-    found->longest = nic->longest;
     found->longest_memory = nic->longest_memory;
     found->send_depth = clamped(device.max_qp_wr);
     found->reads_started = clamped(device.max_qp_init_rd_atom);
     found->reads_served = clamped(device.max_qp_rd_atom);
+    if (*completion_depth > device.max_cqe && device.max_cqe > 0) {
+        *completion_depth = device.max_cqe;
+    }
+    return 0;
+}
+
+/* What may change while it is open. */
+static int64_t query_port(struct p2p_verbs_nic *nic, struct p2p_verbs_found *found,
+                          struct p2p_verbs_report *report)
+{
+    struct p2p_verbs_library *library = &nic->library;
+    struct ibv_port_attr port;
+    memset(&port, 0, sizeof(port));
+    int result = library->query_port(nic->context, (uint8_t)nic->port, &port);
+    if (result != 0) {
+        return p2p_verbs_failed("ibv_query_port", result > 0 ? result : errno, "", report);
+    }
+    nic->longest = port.max_msg_sz;
+    found->longest = nic->longest;
     found->mtu = (int32_t)port.active_mtu;
     found->lid = port.lid;
     found->link_layer = port.link_layer == IBV_LINK_LAYER_ETHERNET ? P2P_VERBS_ETHERNET
@@ -114,9 +124,6 @@ static int64_t query(struct p2p_verbs_nic *nic, struct p2p_verbs_found *found,
     /* So it is for virtual functions of some devices (ibv_modify_qp(3)). */
     found->by_gid = (port.flags & IBV_QPF_GRH_REQUIRED) != 0;
     found->active = port.state == IBV_PORT_ACTIVE;
-    if (*completion_depth > device.max_cqe && device.max_cqe > 0) {
-        *completion_depth = device.max_cqe;
-    }
     if (nic->gid_index >= 0) {
         union ibv_gid gid;
         result = library->query_gid(nic->context, (uint8_t)nic->port, nic->gid_index, &gid);
@@ -149,7 +156,10 @@ static int64_t open_parts(struct p2p_verbs_nic *nic, const struct p2p_verbs_open
         return result;
     }
     int64_t depth = opening->completion_depth;
-    result = query(nic, found, &depth, report);
+    result = query_device(nic, found, &depth, report);
+    if (result >= 0) {
+        result = query_port(nic, found, report);
+    }
     if (result < 0) {
         return result;
     }
@@ -216,6 +226,19 @@ int64_t p2p_verbs_open(const struct p2p_verbs_opening *opening, struct p2p_verbs
     struct p2p_verbs_report ignored;
     (void)p2p_verbs_close((int64_t)(intptr_t)nic, &ignored);
     return result;
+}
+
+int64_t p2p_verbs_refresh(int64_t handle, struct p2p_verbs_found *found,
+                          struct p2p_verbs_report *report)
+{
+    struct p2p_verbs_nic *nic = p2p_verbs_nic_of(handle);
+    if (report == NULL) {
+        return -(int64_t)EINVAL;
+    }
+    if (nic == NULL || found == NULL) {
+        return p2p_verbs_failed("p2p_verbs_refresh", EINVAL, "arguments", report);
+    }
+    return query_port(nic, found, report);
 }
 
 /* -- closing */

@@ -28,10 +28,17 @@ _Static_assert(sizeof(struct slot) == 128, "a slot of OpBuffer");
 _Static_assert(offsetof(struct slot, keys) == 64 + 32, "a descriptor");
 _Static_assert(offsetof(struct slot, nics) == 64 + 48, "a descriptor");
 
+/* In it the region's own name: rid and idx. */
+#define NAME_AT 20
+#define NAME_BYTES 12
+
 #define WRITE 1
 #define READ 2
 
 #define GPU 1
+
+/* A shift from which on there is one piece: its end is no address. */
+#define WHOLE 62
 
 /* A queue pair's turn, and a run of requests that are not signalled. */
 #define TURN_BYTES (INT64_C(512) << 10)
@@ -186,6 +193,23 @@ static int64_t room_of(const struct p2p_verbs_connection *connection)
     return room;
 }
 
+/* -- flushing */
+
+static bool is_flushed(const struct p2p_verbs_connection *connection, const struct slot *slot)
+{
+    return slot->opcode == WRITE && (connection->flush || (slot->flags & GPU) != 0);
+}
+
+/*
+ * Whether a read behind the writes of two operations pushes both before it. What goes to the host's
+ * memory goes one way; what goes to GPUs may wait in a switch that the other's does not cross.
+ */
+static bool go_one_way(const struct slot *one, const struct slot *other)
+{
+    return ((one->flags | other->flags) & GPU) == 0 ||
+           memcmp(one->range_and_names + NAME_AT, other->range_and_names + NAME_AT, NAME_BYTES) == 0;
+}
+
 /* -- operations */
 
 static int64_t least(int64_t one, int64_t other)
@@ -201,10 +225,25 @@ static int64_t cut_of(const struct slot *slot)
     return aligned < TURN_BYTES ? TURN_BYTES : aligned;
 }
 
+/*
+ * Whether the descriptor has a key for each piece of the target. It comes from a peer: without this
+ * it would say into how many requests an operation is cut.
+ */
+static bool has_keys(const struct slot *slot)
+{
+    if (slot->length == 0 || slot->shift >= WHOLE) {
+        return true;
+    }
+    uint64_t last = slot->remote_address + (uint64_t)slot->length - 1;
+    uint64_t pieces = (last >> slot->shift) - (slot->remote_address >> slot->shift) + 1;
+    return last >= slot->remote_address && pieces <= (uint64_t)(P2P_VERBS_PIECES / slot->nics);
+}
+
 static bool is_slot(const struct p2p_verbs_connection *connection, const struct slot *slot)
 {
     bool good = slot->length >= 0 && (slot->opcode == WRITE || slot->opcode == READ) &&
-                slot->nics >= 1 && slot->nics <= P2P_VERBS_NICS && slot->shift <= 63;
+                slot->nics >= 1 && slot->nics <= P2P_VERBS_NICS && slot->shift <= 63 &&
+                has_keys(slot);
     for (int32_t i = 0; good && i < connection->nic_count; i++) {
         good = p2p_verbs_memory_at(connection->nics[i], slot->local_key) != NULL;
     }
@@ -220,7 +259,7 @@ static bool is_slot(const struct p2p_verbs_connection *connection, const struct 
 /* Bytes from an address to the end of its piece. */
 static int64_t to_end_of_piece(uint64_t address, int32_t shift)
 {
-    return shift >= 62 ? INT64_MAX : (int64_t)((((address >> shift) + 1) << shift) - address);
+    return shift >= WHOLE ? INT64_MAX : (int64_t)((((address >> shift) + 1) << shift) - address);
 }
 
 /* Returns false if there is no room for it now; then nothing was done. */
@@ -231,7 +270,7 @@ static bool chain(struct chains *chains, struct p2p_verbs_connection *connection
     int64_t cut = cut_of(slot);
     int64_t most = slot->length <= cut ? 1 : (slot->length + cut - 1) / cut;
     int32_t local_shift = p2p_verbs_memory_at(connection->nics[0], slot->local_key)->shift;
-    if (local_shift < 62 || slot->shift < 62) {
+    if (local_shift < WHOLE || slot->shift < WHOLE) {
         most += 2 * (P2P_VERBS_PIECES - 1);
     }
     if (operation == NULL || room_of(connection) < most) {
@@ -241,7 +280,7 @@ static bool chain(struct chains *chains, struct p2p_verbs_connection *connection
     operation->id = slot->id;
     operation->status = 0;
     operation->vendor = 0;
-    bool flush = slot->opcode == WRITE && (connection->flush || (slot->flags & GPU) != 0);
+    bool flush = is_flushed(connection, slot);
     int64_t offset = 0;
     do {
         int64_t length = least(cut, slot->length - offset);
@@ -350,11 +389,20 @@ int64_t p2p_verbs_post(int64_t handle, int64_t slots, int64_t count,
     chains.length = 0;
     memset(chains.first, 0, sizeof(chains.first));
     memset(chains.unproven, 0, sizeof(chains.unproven));
+    const struct slot *flushed = NULL;
     int64_t taken = 0;
     bool good = true;
     while (taken < count) {
-        good = is_slot(connection, slot + taken);
-        if (!good || !chain(&chains, connection, slot + taken)) {
+        const struct slot *next = slot + taken;
+        good = is_slot(connection, next);
+        if (good && is_flushed(connection, next)) {
+            if (flushed != NULL && !go_one_way(flushed, next)) {
+                /* One read for each of the two. */
+                submit(&chains, connection);
+            }
+            flushed = next;
+        }
+        if (!good || !chain(&chains, connection, next)) {
             break;
         }
         taken++;

@@ -31,6 +31,7 @@ final class VerbsKeys {
   private static final int LAYOUT_WORD = 2;
   private static final long NICS_MASK = 0xff;
   private static final int SHIFT_AT = 8;
+  private static final long SHIFT_MASK = 0xff;
   private static final long GPU = 1L << 16;
   private static final long READABLE = 2L << 16;
 
@@ -100,6 +101,26 @@ final class VerbsKeys {
   /** For how many NICs the descriptor of an operation has keys; 0: it is not one of rdma. */
   static int nics(OpBuffer operations, int index) {
     return (int) (operations.remoteOwn(index, LAYOUT_WORD) & NICS_MASK);
+  }
+
+  /**
+   * Whether the descriptor of an operation has a key for every piece of its target. A peer sends
+   * it, so it may say anything.
+   */
+  static boolean hasAll(OpBuffer operations, int index) {
+    int nics = nics(operations, index);
+    int shift = (int) (operations.remoteOwn(index, LAYOUT_WORD) >>> SHIFT_AT & SHIFT_MASK);
+    long length = operations.length(index);
+    if (nics < 1 || nics > MOST || shift > WHOLE) {
+      return false;
+    }
+    if (length == 0 || shift == WHOLE) {
+      return true;
+    }
+    long first = operations.remoteAddress(index);
+    long last = first + length - 1;
+    return Long.compareUnsigned(first, last) <= 0
+        && (last >>> shift) - (first >>> shift) < MOST / nics;
   }
 
   /** Whether the target of an operation is memory of a GPU. */

@@ -2,6 +2,9 @@ package io.uccl.p2p.transport.rdma;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.spi.OpBuffer;
+import io.uccl.p2p.spi.RegisteredMemory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -9,6 +12,18 @@ import org.junit.jupiter.params.provider.CsvSource;
 class VerbsKeysTest {
 
   private static final long GIB = 1L << 30;
+
+  /** Of an operation whose own side does not matter. */
+  private static final RegisteredMemory ANY =
+      new RegisteredMemory() {
+        @Override
+        public FifoDescriptor describe(long offset, long length) {
+          throw new UnsupportedOperationException();
+        }
+
+        @Override
+        public void close() {}
+      };
 
   @ParameterizedTest
   @CsvSource({
@@ -33,6 +48,37 @@ class VerbsKeysTest {
     assertThat(
             VerbsKeys.shift(Long.decode(address), Long.decode(length), Long.decode(longest), nics))
         .isEqualTo(shift);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    // NICs, shift, address, length, all its pieces have keys
+    "1, 63, 0x1000, 0x7fffffffffffefff, true",
+    "1, 30, 0x10000000, 0x80000000, true",
+    "1, 30, 0x40000000, 0x100000000, true",
+    "1, 30, 0x40000001, 0x100000000, false",
+    "2, 30, 0x40000000, 0x80000001, false",
+    "4, 30, 0x40000000, 0x40000000, true",
+    "4, 30, 0x40000000, 0x40000001, false",
+    // What a hostile peer may say.
+    "1, 0, 0x1000, 4, true",
+    "1, 0, 0x1000, 5, false",
+    "1, 12, 0x1000, 0x10000000, false",
+    "1, 12, 0xfffffffffffff000, 0x2000, false",
+    "1, 255, 0x1000, 100, false",
+    "0, 63, 0x1000, 100, false",
+    "5, 63, 0x1000, 100, false",
+    "1, 0, 0x1000, 0, true"
+  })
+  void aDescriptorHasAKeyForEachPieceOfATarget(
+      int nics, int shift, String address, String length, boolean all) {
+    long from = Long.parseUnsignedLong(address.substring(2), 16);
+    long bytes = length.startsWith("0x") ? Long.decode(length) : Long.parseLong(length);
+    FifoDescriptor descriptor =
+        FifoDescriptor.of(from, bytes, 0, 1, 1, 0, 0, nics | (long) shift << 8);
+    OpBuffer operations = new OpBuffer(1);
+    operations.set(0, OpBuffer.WRITE, ANY, 0, 0, bytes, descriptor, from);
+    assertThat(VerbsKeys.hasAll(operations, 0)).isEqualTo(all);
   }
 
   @Test
