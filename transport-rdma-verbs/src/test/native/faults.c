@@ -1,5 +1,5 @@
 /*
- * libibverbs with faults that a test asks for: a queue pair goes to error, a device fails.
+ * libibverbs with faults that a test asks for: a queue pair goes to error, a device sends an event.
  *
  * UCCL_IBV_SO names this library. It has the few functions that faults need, and all the others
  * are found behind it, in the real libibverbs that it is linked to. A test loads the same file and
@@ -12,7 +12,6 @@
 #include <infiniband/verbs.h>
 #include <jni.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +41,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ibv_qp *pairs[MOST];
 static int count;
 
+/* An event that a test asked for: to be told, then to be acknowledged. */
+static struct ibv_async_event asked;
+static bool is_asked;
+static bool is_told;
+
 struct ibv_qp *ibv_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *attributes)
 {
     struct ibv_qp *(*create)(struct ibv_pd *, struct ibv_qp_init_attr *);
@@ -68,6 +72,7 @@ int ibv_destroy_qp(struct ibv_qp *pair)
             break;
         }
     }
+    is_asked = is_asked && asked.element.qp != pair;
     int result = destroy(pair);
     pthread_mutex_unlock(&lock);
     return result;
@@ -75,19 +80,36 @@ int ibv_destroy_qp(struct ibv_qp *pair)
 
 /* -- events */
 
-static atomic_bool device_fails;
-
 int ibv_get_async_event(struct ibv_context *context, struct ibv_async_event *event)
 {
-    if (atomic_exchange(&device_fails, false)) {
-        /* Of such events nothing is counted: the real library acknowledges this one too. */
-        memset(event, 0, sizeof(*event));
-        event->event_type = IBV_EVENT_DEVICE_FATAL;
+    pthread_mutex_lock(&lock);
+    bool tell = is_asked;
+    if (tell) {
+        *event = asked;
+        is_asked = false;
+        is_told = true;
+    }
+    pthread_mutex_unlock(&lock);
+    if (tell) {
         return 0;
     }
     int (*get)(struct ibv_context *, struct ibv_async_event *);
     FIND(get, "ibv_get_async_event");
     return get(context, event);
+}
+
+/* The kernel knows nothing of one that a test asked for, so the real library may not count it. */
+void ibv_ack_async_event(struct ibv_async_event *event)
+{
+    pthread_mutex_lock(&lock);
+    bool told = is_told;
+    is_told = false;
+    pthread_mutex_unlock(&lock);
+    if (!told) {
+        void (*acknowledge)(struct ibv_async_event *);
+        FIND(acknowledge, "ibv_ack_async_event");
+        acknowledge(event);
+    }
 }
 
 /* -- what a test asks for */
@@ -108,10 +130,23 @@ JNIEXPORT jint JNICALL Java_io_uccl_p2p_guest_VerbsFaults_breakQueuePair(JNIEnv 
     return result;
 }
 
-/* The next one who asks a device for its events is told that it failed. */
-JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_failDevice(JNIEnv *env, jclass type)
+/*
+ * The next one who asks a device for its events gets one of this type. n: which queue pair it is
+ * about, as above; -1: none. Returns an errno.
+ */
+JNIEXPORT jint JNICALL Java_io_uccl_p2p_guest_VerbsFaults_sendEvent(JNIEnv *env, jclass type,
+                                                                    jint event, jint n)
 {
     (void)env;
     (void)type;
-    atomic_store(&device_fails, true);
+    pthread_mutex_lock(&lock);
+    bool good = n < count && !is_asked;
+    if (good) {
+        memset(&asked, 0, sizeof(asked));
+        asked.event_type = (enum ibv_event_type)event;
+        asked.element.qp = n < 0 ? NULL : pairs[count - 1 - n];
+        is_asked = true;
+    }
+    pthread_mutex_unlock(&lock);
+    return good ? 0 : EINVAL;
 }

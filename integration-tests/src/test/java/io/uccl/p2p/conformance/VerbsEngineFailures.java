@@ -211,6 +211,17 @@ public final class VerbsEngineFailures {
   }
 
   @Test
+  void theDeviceSaysThatItRefusedThePeer() throws Exception {
+    int[] round = {0};
+    broken(
+        "the device says that it refused the peer",
+        1,
+        all -> VerbsFaults.refuse(round[0]++ % QUEUE_PAIRS),
+        () -> {},
+        new Expected(PeerLostException.class, "IBV_EVENT_QP_ACCESS_ERR", Duration.ofSeconds(10)));
+  }
+
+  @Test
   void theDeviceFails() throws Exception {
     Expected expected =
         new Expected(
@@ -257,6 +268,33 @@ public final class VerbsEngineFailures {
       }
     }
     report("a key is wrong", worst);
+  }
+
+  @Test
+  void aDamagedDescriptorCostsOneOperation() throws Exception {
+    try (Session session = Session.open(process, config)) {
+      MemoryRegion local = session.local(SIZE);
+      RemoteRegion remote = session.remote(SIZE);
+      FifoDescriptor there = remote.advertise();
+      for (int shift = 0; shift < 12; shift++) {
+        // As if the region were registered in very many pieces.
+        FifoDescriptor damaged =
+            FifoDescriptor.of(
+                there.address(),
+                there.length(),
+                there.rkey(),
+                there.rid(),
+                there.idx(),
+                there.own0(),
+                there.own1(),
+                (there.own2() & ~0xff00L) | (long) shift << 8);
+        assertThat(failureOf(session.connection().write(local, 0, damaged)))
+            .isInstanceOf(RemoteAccessException.class)
+            .hasMessageContaining("no keys for a part of the range");
+        assertThat(session.connection().isOpen()).isTrue();
+      }
+      LocalRules.stillWorks(session.connection(), local, remote);
+    }
   }
 
   @Test

@@ -16,6 +16,13 @@ public final class VerbsFaults {
           .toAbsolutePath()
           .normalize();
 
+  /** Types of events, as verbs number them. */
+  private static final int QUEUE_PAIR_ACCESS_ERROR = 3;
+
+  private static final int DEVICE_FATAL = 8;
+
+  private static final int NO_QUEUE_PAIR = -1;
+
   static {
     System.load(LIBRARY.toString());
   }
@@ -31,8 +38,21 @@ public final class VerbsFaults {
     assertThat(breakQueuePair(n)).as("errno of ibv_modify_qp").isZero();
   }
 
-  /** Has a device say that it failed, when it is next asked. */
-  public static native void failDevice();
+  /** Has a device say that it failed, when it is next asked for its events. */
+  public static void failDevice() {
+    assertThat(sendEvent(DEVICE_FATAL, NO_QUEUE_PAIR)).as("errno").isZero();
+  }
+
+  /**
+   * Has a device say, when it is next asked, that it refused an operation of the peer.
+   *
+   * @param n on which queue pair, as above
+   */
+  public static void refuse(int n) {
+    assertThat(sendEvent(QUEUE_PAIR_ACCESS_ERROR, n)).as("errno").isZero();
+  }
 
   private static native int breakQueuePair(int n);
+
+  private static native int sendEvent(int type, int n);
 }

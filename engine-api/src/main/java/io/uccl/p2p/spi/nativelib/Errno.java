@@ -56,6 +56,9 @@ public final class Errno {
   /** No data available. */
   public static final int ENODATA = 61;
 
+  /** Protocol not supported. */
+  public static final int EPROTONOSUPPORT = 93;
+
   /** Operation not supported. */
   public static final int EOPNOTSUPP = 95;
 

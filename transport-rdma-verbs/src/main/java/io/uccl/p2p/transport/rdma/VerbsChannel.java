@@ -18,6 +18,8 @@ final class VerbsChannel implements Channel {
   private final VerbsConnection connection;
   private int outstanding;
   private @Nullable P2pException failure;
+  private @Nullable P2pException suspicion;
+  private long suspectedSince;
   private boolean closed;
 
   VerbsChannel(VerbsTransport transport, int tag, VerbsConnection connection) {
@@ -76,6 +78,23 @@ final class VerbsChannel implements Channel {
   /** What its operations fail with, or null while it is in order. */
   @Nullable P2pException failure() {
     return failure;
+  }
+
+  /** An event says that it broke; its completions, which come now, may know better why. */
+  void suspect(P2pException cause, long now) {
+    suspicion = cause;
+    suspectedSince = now;
+    connection.breakPairs();
+  }
+
+  /** What an event said, or null. */
+  @Nullable P2pException suspicion() {
+    return suspicion;
+  }
+
+  /** When it said so, in {@link System#nanoTime}. */
+  long suspectedSince() {
+    return suspectedSince;
   }
 
   /** What is outstanding comes back with the cause, and the peer is served no more. */

@@ -4,6 +4,7 @@ import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.nativelib.Errno;
 import io.uccl.p2p.spi.nativelib.OffHeap;
+import java.lang.ref.Reference;
 import java.util.List;
 import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
@@ -103,7 +104,7 @@ final class VerbsConnection {
     for (int i = 0; i < count; i++) {
       paths.set(i, nics.get(i % nics.size()), firstPackets[i], theirs);
     }
-    if (VerbsShim.connect(handle, paths.address(), count, report.address()) < 0) {
+    if (connect(paths, count) < 0) {
       throw new HandshakeException(
           "the device does not connect to the peer's queue pair",
           report.detail(
@@ -111,6 +112,15 @@ final class VerbsConnection {
                   + " are in one network; UCCL_P2P_RDMA_GID_INDEX chooses another address"));
     }
     theirNics = theirs.nics().size();
+  }
+
+  private long connect(VerbsPaths paths, int count) {
+    try {
+      return VerbsShim.connect(handle, paths.address(), count, report.address());
+    } finally {
+      // Its memory goes with it.
+      Reference.reachabilityFence(paths);
+    }
   }
 
   /** NICs of the peer, for which its descriptors have keys; 0: it is not connected. */

@@ -8,6 +8,7 @@ import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.MemorySpan;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.RegisteredMemory;
+import io.uccl.p2p.transport.rdma.VerbsNic.Closing;
 import java.util.List;
 
 /** A region, registered with every NIC; {@link VerbsKeys} draws what a descriptor says of it. */
@@ -21,7 +22,7 @@ final class VerbsMemory implements RegisteredMemory {
   private final VerbsKeys keys;
 
   /**
-   * Registers memory.
+   * Registers memory. If that fails, the place is free again.
    *
    * @param place by which operations name it
    * @throws RegistrationException if a device refuses
@@ -33,10 +34,20 @@ final class VerbsMemory implements RegisteredMemory {
     this.place = place;
     this.name = name;
     this.span = span;
-    this.keys =
-        new VerbsKeys(
-            nics.size(), shift(), span.kind() == MemoryKind.CUDA, name.access().remoteRead());
-    register();
+    try {
+      this.keys =
+          new VerbsKeys(
+              nics.size(), shift(), span.kind() == MemoryKind.CUDA, name.access().remoteRead());
+      for (int i = 0; i < nics.size(); i++) {
+        nics.get(i).register(place, name.access(), span, keys, i);
+      }
+    } catch (RegistrationException e) {
+      // What a device keeps would be in the way of the next one.
+      if (closeAll() == Closing.CLOSED) {
+        transport.free(place);
+      }
+      throw e;
+    }
   }
 
   private int shift() {
@@ -57,24 +68,14 @@ final class VerbsMemory implements RegisteredMemory {
     return shift;
   }
 
-  private void register() {
-    try {
-      for (int i = 0; i < nics.size(); i++) {
-        nics.get(i).register(place, name.access(), span, keys, i);
-      }
-    } catch (RegistrationException e) {
-      closeAll();
-      throw e;
-    }
-  }
-
-  /** Returns false if a device keeps it, or operations of this process use it. */
-  private boolean closeAll() {
-    boolean all = true;
+  /** Closes what is open of it; returns what is the worst of all devices. */
+  Closing closeAll() {
+    Closing worst = Closing.CLOSED;
     for (VerbsNic nic : nics) {
-      all &= nic.close(place);
+      Closing ofNic = nic.close(place);
+      worst = ofNic.compareTo(worst) > 0 ? ofNic : worst;
     }
-    return all;
+    return worst;
   }
 
   @Override
@@ -103,11 +104,21 @@ final class VerbsMemory implements RegisteredMemory {
    * call returns nothing of them arrives any more. If operations of this process still use the
    * memory, its registration outlives the call, and with it the key; the memory is not given back
    * before {@link #release} has closed it.
+   *
+   * @throws TransportException if a device keeps the registration; peers reach the memory then
    */
   @Override
   public void close() {
+    if (closeAll() == Closing.KEPT) {
+      throw kept();
+    }
     transport.forget(this);
-    closeAll();
+  }
+
+  private TransportException kept() {
+    return new TransportException(
+        "the device does not close the registration of " + this,
+        FailureDetail.remedy("Close the engine").withTransport("rdma"));
   }
 
   /**
@@ -117,11 +128,9 @@ final class VerbsMemory implements RegisteredMemory {
    */
   @Override
   public void release() {
-    if (!closeAll()) {
+    if (closeAll() != Closing.CLOSED) {
       if (!transport.isClosed()) {
-        throw new TransportException(
-            "the device does not close the registration of " + this,
-            FailureDetail.remedy("Close the engine").withTransport("rdma"));
+        throw kept();
       }
       // What nobody will report any more ends with its queue pairs.
       transport.shutDown();

@@ -100,7 +100,7 @@ final class VerbsNic {
     return report;
   }
 
-  /** Whether peers are reached by address, else by LID. */
+  /** Whether it reaches peers, and is reached, by address alone. */
   boolean isByAddress() {
     return opening.isByAddress() || found.needsAddress();
   }
@@ -108,6 +108,19 @@ final class VerbsNic {
   /** Reads that a queue pair of this side serves. */
   int readsServed() {
     return Math.min(opening.readsServed(), found.readsServed());
+  }
+
+  /**
+   * Looks at the port again, which may have got another address meanwhile.
+   *
+   * @throws TransportException if it has none any more where it had one
+   */
+  void refresh() {
+    if (VerbsShim.refresh(handle, found.address(), report.address()) < 0) {
+      throw report.failure(
+          opening.port() + " cannot be connected",
+          "Give its interface the address again that it had, or open a new engine; see rdma link");
+    }
   }
 
   /** What peers have to know of it. */
@@ -118,7 +131,8 @@ final class VerbsNic {
         found.isEthernet(),
         found.pathMtu(),
         readsServed(),
-        opening.isRoutable());
+        opening.isRoutable(),
+        isByAddress());
   }
 
   // -- registrations
@@ -167,7 +181,9 @@ final class VerbsNic {
     }
     try {
       long result = register(place, access, memory, shift, dmabuf);
-      return result == -Errno.ENOSYS || result == -Errno.EOPNOTSUPP
+      return result == -Errno.ENOSYS
+              || result == -Errno.EOPNOTSUPP
+              || result == -Errno.EPROTONOSUPPORT
           ? register(place, access, memory, shift, NO_DMABUF)
           : result;
     } finally {
@@ -189,21 +205,28 @@ final class VerbsNic {
         report.address());
   }
 
-  /**
-   * Closes the registration at a place.
-   *
-   * @return false if the device keeps it, or operations of this process use it
-   */
-  boolean close(int place) {
+  /** What became of the try to close a registration; the worst comes last. */
+  enum Closing {
+    /** It is closed, or was. */
+    CLOSED,
+    /** Operations of this process use it. */
+    IN_USE,
+    /** The device keeps it. */
+    KEPT
+  }
+
+  /** Closes the registration at a place, if there is one. */
+  Closing close(int place) {
     synchronized (registrations) {
       if (!registrations.get(place)) {
-        return true;
+        return Closing.CLOSED;
       }
-      if (VerbsShim.closeMemory(handle, place, closing.address()) < 0) {
-        return false;
+      long result = VerbsShim.closeMemory(handle, place, closing.address());
+      if (result < 0) {
+        return result == -Errno.EAGAIN ? Closing.IN_USE : Closing.KEPT;
       }
       registrations.clear(place);
-      return true;
+      return Closing.CLOSED;
     }
   }
 

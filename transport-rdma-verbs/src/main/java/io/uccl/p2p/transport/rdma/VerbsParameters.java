@@ -25,7 +25,8 @@ import java.util.List;
  *     19    1  path MTU, as verbs number it: 1 is 256 bytes, 5 is 4096
  *     20    1  reads that a queue pair serves at a time
  *     21    1  1: the address is RoCE v2's
- *     22    2  0
+ *     22    1  1: it is reached by address alone, also on InfiniBand
+ *     23    1  0
  *
  * a queue pair
  *      0    1  which NIC, from 0 on
@@ -66,6 +67,7 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
    * @param pathMtu 1 to 5
    * @param readsServed reads that a queue pair serves at a time, 0 to 255
    * @param isRoutable whether the address is RoCE v2's
+   * @param isByAddress whether it is reached by address alone, as always on Ethernet
    */
   record Nic(
       ByteBuffer gid,
@@ -73,10 +75,16 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
       boolean isEthernet,
       int pathMtu,
       int readsServed,
-      boolean isRoutable) {
+      boolean isRoutable,
+      boolean isByAddress) {
 
     boolean hasAddress() {
       return gid.getLong(0) != 0 || gid.getLong(Long.BYTES) != 0;
+    }
+
+    /** Whether another address is in the same subnet of InfiniBand: LIDs mean something there. */
+    boolean isInSubnetOf(Nic other) {
+      return gid.getLong(0) == other.gid.getLong(0);
     }
 
     /** Whether the address is one of IPv4, mapped into IPv6. */
@@ -104,7 +112,10 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
       bytes.put(nic.gid().duplicate()).putShort((short) nic.lid());
       bytes.put(nic.isEthernet() ? ETHERNET : INFINIBAND);
       bytes.put((byte) nic.pathMtu()).put((byte) nic.readsServed());
-      bytes.put((byte) (nic.isRoutable() ? 1 : 0)).put(new byte[2]);
+      bytes
+          .put((byte) (nic.isRoutable() ? 1 : 0))
+          .put((byte) (nic.isByAddress() ? 1 : 0))
+          .put((byte) 0);
     }
     for (QueuePair pair : queuePairs) {
       bytes.put((byte) pair.nic()).put(new byte[3]);
@@ -159,7 +170,8 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
     int pathMtu = bytes.get();
     int readsServed = Byte.toUnsignedInt(bytes.get());
     boolean isRoutable = bytes.get() == 1;
-    skip(bytes, 2);
+    boolean isByAddress = bytes.get() == 1;
+    skip(bytes, 1);
     if (linkLayer != INFINIBAND && linkLayer != ETHERNET) {
       throw senseless("link layer " + linkLayer);
     }
@@ -167,7 +179,13 @@ record VerbsParameters(List<Nic> nics, List<QueuePair> queuePairs) {
       throw senseless("path MTU " + pathMtu);
     }
     return new Nic(
-        ByteBuffer.wrap(gid), lid, linkLayer == ETHERNET, pathMtu, readsServed, isRoutable);
+        ByteBuffer.wrap(gid),
+        lid,
+        linkLayer == ETHERNET,
+        pathMtu,
+        readsServed,
+        isRoutable,
+        isByAddress);
   }
 
   private static QueuePair queuePair(ByteBuffer bytes, int nicCount) {

@@ -66,8 +66,14 @@ final class VerbsPaths {
     int started = Math.min(opening.readsStarted(), nic.found().readsStarted());
     bytes.putInt(at + READS_STARTED, Math.min(started, theirNic.readsServed()));
     bytes.putInt(at + READS_SERVED, nic.readsServed());
-    bytes.putInt(at + BY_GID, nic.isByAddress() ? 1 : 0);
+    bytes.putInt(at + BY_GID, isByAddress(nic.parameters(), theirNic) ? 1 : 0);
     bytes.putInt(at + THEIR_NIC, theirPair.nic());
+  }
+
+  /** A LID means something in its own subnet alone, and not every port answers to one. */
+  private static boolean isByAddress(VerbsParameters.Nic ours, VerbsParameters.Nic theirs) {
+    boolean elsewhere = ours.hasAddress() && theirs.hasAddress() && !theirs.isInSubnetOf(ours);
+    return ours.isByAddress() || theirs.isByAddress() || elsewhere;
   }
 
   /** What would else be silence: the device connects, and nothing arrives. */
@@ -79,7 +85,7 @@ final class VerbsPaths {
           FailureDetail.remedy("Choose devices of one network: UCCL_P2P_RDMA_DEV")
               .withTransport("rdma"));
     }
-    if (!nic.isByAddress()) {
+    if (!isByAddress(ours, theirs)) {
       return;
     }
     if (!theirs.hasAddress()) {

@@ -29,6 +29,8 @@ final class VerbsShim implements NativeLibrary.Binding {
 
   static native long open(long opening, long found, long report);
 
+  static native long refresh(long nic, long found, long report);
+
   static native long close(long nic, long report);
 
   static native long register(

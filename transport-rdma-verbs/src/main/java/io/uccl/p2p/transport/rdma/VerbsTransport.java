@@ -55,6 +55,9 @@ final class VerbsTransport implements Transport {
   /** The clock is read once in so many polls; of a device in software one may take long. */
   private static final int POLLS_PER_CLOCK = 8;
 
+  /** How long the completions may take that say what an event was about. */
+  private static final long SUSPICION_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
+
   private static final String CLOSE_ENGINE = "Close the engine and open a new one";
 
   private static final FailureDetail DEVICE_FAILED =
@@ -90,6 +93,9 @@ final class VerbsTransport implements Transport {
 
   /** Places of registrations; the engine's thread for releases frees them. */
   private final Places places = new Places();
+
+  /** Channels that an event said to be broken, and whose completions may say why. */
+  private final ArrayDeque<VerbsChannel> suspected = new ArrayDeque<>();
 
   private int polls;
   private long lastEvents = System.nanoTime();
@@ -168,15 +174,9 @@ final class VerbsTransport implements Transport {
 
   @Override
   public RegisteredMemory register(RegionName name, MemorySpan memory) {
-    int place = places.take();
-    try {
-      VerbsMemory registered = new VerbsMemory(this, nics, place, name, memory);
-      memories.add(registered);
-      return registered;
-    } catch (P2pException e) {
-      free(place);
-      throw e;
-    }
+    VerbsMemory registered = new VerbsMemory(this, nics, places.take(), name, memory);
+    memories.add(registered);
+    return registered;
   }
 
   void forget(VerbsMemory memory) {
@@ -200,6 +200,7 @@ final class VerbsTransport implements Transport {
     if (failed) {
       throw new TransportException("the device has failed", DEVICE_FAILED);
     }
+    nics.forEach(VerbsNic::refresh);
     Integer free = freeTags.poll();
     int tag = free == null ? channels.size() : free;
     if (free == null) {
@@ -316,6 +317,7 @@ final class VerbsTransport implements Transport {
    */
   private boolean isGood(VerbsChannel channel, OpBuffer operations, int index) {
     return isOfPeer(channel, operations, index)
+        && VerbsKeys.hasAll(operations, index)
         && (!isFlushed(operations, index) || VerbsKeys.isReadable(operations, index));
   }
 
@@ -337,6 +339,12 @@ final class VerbsTransport implements Transport {
               + " RDMA devices, but the peer's connection has "
               + channel.connection().theirNics(),
           FailureDetail.remedy("Ask the peer for a descriptor of its rdma transport")
+              .withTransport("rdma"));
+    }
+    if (!VerbsKeys.hasAll(operations, index)) {
+      return new RemoteAccessException(
+          "the descriptor has no keys for a part of the range",
+          FailureDetail.remedy("Ask the peer for a new descriptor: this one is damaged")
               .withTransport("rdma"));
     }
     return new RemoteAccessException(
@@ -450,7 +458,13 @@ final class VerbsTransport implements Transport {
       readEvents(into);
     }
     if (channel.failure() == null) {
-      channelFailed(channel, VerbsStatus.failure(status, nic.completedVendor(index)), into);
+      P2pException suspicion = channel.suspicion();
+      channelFailed(
+          channel,
+          status == VerbsStatus.FLUSHED && suspicion != null
+              ? suspicion
+              : VerbsStatus.failure(status, nic.completedVendor(index)),
+          into);
     }
   }
 
@@ -481,6 +495,9 @@ final class VerbsTransport implements Transport {
   private boolean readEvents(CompletionBuffer into) {
     hasEvents = false;
     lastEvents = System.nanoTime();
+    if (!suspected.isEmpty()) {
+      convict(into, lastEvents);
+    }
     boolean any = false;
     for (VerbsNic nic : polled) {
       any |= readEvents(nic, into);
@@ -517,7 +534,36 @@ final class VerbsTransport implements Transport {
     P2pException ofConnection = VerbsEvent.connectionFailure(type);
     VerbsChannel channel = tag < 0 ? null : channels.get(tag);
     if (ofConnection != null && channel != null && channel.failure() == null) {
-      channelFailed(channel, ofConnection, into);
+      suspect(channel, ofConnection, into);
+    }
+  }
+
+  /**
+   * Some devices send the same events for errors of this side's operations, whose status says more.
+   * So the status of what is outstanding is waited for, and the event is the cause if there is none
+   * but flushes, or nothing comes.
+   */
+  private void suspect(VerbsChannel channel, P2pException cause, CompletionBuffer into) {
+    if (!channel.hasOutstanding()) {
+      channelFailed(channel, cause, into);
+    } else if (channel.suspicion() == null) {
+      channel.suspect(cause, System.nanoTime());
+      suspected.add(channel);
+    }
+  }
+
+  /** Those of which no completion came. */
+  private void convict(CompletionBuffer into, long now) {
+    for (int i = suspected.size(); i > 0; i--) {
+      VerbsChannel channel = suspected.remove();
+      P2pException cause = channel.suspicion();
+      if (cause != null && channel.failure() == null) {
+        if (now - channel.suspectedSince() > SUSPICION_NANOS) {
+          channelFailed(channel, cause, into);
+        } else {
+          suspected.add(channel);
+        }
+      }
     }
   }
 
@@ -579,7 +625,9 @@ final class VerbsTransport implements Transport {
     }
     closed = true;
     connections.forEach(VerbsConnection::breakPairs);
-    List.copyOf(memories).forEach(VerbsMemory::close);
+    // What a device keeps, the release tells.
+    List.copyOf(memories).forEach(VerbsMemory::closeAll);
+    memories.clear();
     wakeUp.close();
   }
 

@@ -16,8 +16,8 @@ class VerbsParametersTest {
   private static final VerbsParameters TWO_OF_EACH =
       new VerbsParameters(
           List.of(
-              new VerbsParameters.Nic(gid(1), 0, true, 5, 16, true),
-              new VerbsParameters.Nic(gid(2), 0xFFFE, false, 3, 255, false)),
+              new VerbsParameters.Nic(gid(1), 0, true, 5, 16, true, true),
+              new VerbsParameters.Nic(gid(2), 0xFFFE, false, 3, 255, false, false)),
           List.of(
               new VerbsParameters.QueuePair(0, 0x112233, 0x445566),
               new VerbsParameters.QueuePair(1, 0xFFFFFF, 0)));
@@ -34,7 +34,7 @@ class VerbsParametersTest {
         .isEqualTo(
             "01000202"
                 + "00000000000000000000000000000001"
-                + "0000020510010000"
+                + "0000020510010100"
                 + "00000000000000000000000000000002"
                 + "feff0103ff000000"
                 + "000000003322110066554400"
@@ -93,9 +93,16 @@ class VerbsParametersTest {
     assertThat(nic("fe800000000000000000000000000000").hasAddress()).isTrue();
   }
 
+  @Test
+  void aSubnetOfInfinibandIsTheFirstHalfOfTheAddress() {
+    VerbsParameters.Nic one = nic("fe800000000000000000000000000001");
+    assertThat(one.isInSubnetOf(nic("fe800000000000000000000000000002"))).isTrue();
+    assertThat(one.isInSubnetOf(nic("fec00000000000000000000000000001"))).isFalse();
+  }
+
   private static VerbsParameters.Nic nic(String gid) {
     return new VerbsParameters.Nic(
-        ByteBuffer.wrap(HexFormat.of().parseHex(gid)), 0, true, 5, 16, true);
+        ByteBuffer.wrap(HexFormat.of().parseHex(gid)), 0, true, 5, 16, true, true);
   }
 
   private interface Change {
