@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -60,6 +61,9 @@ final class DefaultConnection implements Connection {
   private final RevokedRegions revoked;
   private final ConnectionSetup setup;
   private final AtomicLong reserved = new AtomicLong();
+  // Notifications that wait for a transfer and that the owner has not come to. The transfer may have
+  // ended: then they are about to be sent, and nothing that comes later may overtake them.
+  private final AtomicInteger unseen = new AtomicInteger();
   private volatile @Nullable P2pException failure;
   private volatile PeerState peerState = PeerState.CONNECTED;
 
@@ -158,6 +162,9 @@ final class DefaultConnection implements Connection {
     if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
     }
+    if (unseen.get() > 0) {
+      loop().call(() -> true);
+    }
     if (!notifications.send(ControlCodec.encode(notification))) {
       throw linkEnded(notification.toString());
     }
@@ -183,8 +190,17 @@ final class DefaultConnection implements Connection {
   /** Holds a notification back until a batch has ended. */
   void hold(OperationBatch batch, byte[] encoded) {
     NotificationSender.Held held = notifications.hold(encoded);
+    unseen.incrementAndGet();
     // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
-    loop().run(() -> batch.sendAfter(held));
+    loop()
+        .run(
+            () -> {
+              try {
+                batch.sendAfter(held);
+              } finally {
+                unseen.decrementAndGet();
+              }
+            });
   }
 
   private boolean hasRoomFor(Notification notification) {
@@ -197,7 +213,11 @@ final class DefaultConnection implements Connection {
 
   @Override
   public boolean flushNotifications(Duration timeout) throws InterruptedException {
-    return switch (notifications.flush(Nanos.of(timeout))) {
+    long deadline = System.nanoTime() + Nanos.of(timeout);
+    if (unseen.get() > 0 && !loop().catchUp(deadline)) {
+      return false;
+    }
+    return switch (notifications.flush(Math.max(0, deadline - System.nanoTime()))) {
       case CONFIRMED -> true;
       case TIMED_OUT -> false;
       case ENDED -> throw linkEnded("flush of notifications");
