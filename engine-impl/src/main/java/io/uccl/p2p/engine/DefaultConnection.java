@@ -61,7 +61,7 @@ final class DefaultConnection implements Connection {
   private final RevokedRegions revoked;
   private final ConnectionSetup setup;
   private final AtomicLong reserved = new AtomicLong();
-  // Notifications that wait for a transfer and that the owner has not come to. The transfer may have
+  // Notifications that wait for a transfer, which the owner has not come to. The transfer may have
   // ended: then they are about to be sent, and nothing that comes later may overtake them.
   private final AtomicInteger unseen = new AtomicInteger();
   private volatile @Nullable P2pException failure;
@@ -73,7 +73,6 @@ final class DefaultConnection implements Connection {
   private @Nullable OperationBatch firstLive;
   private @Nullable OperationBatch lastLive;
   private @Nullable OperationBatch cursor;
-  private final OpBuffer part = new OpBuffer(1);
   private int inFlight;
   private int late;
   private @Nullable P2pException refusal;
@@ -415,10 +414,13 @@ final class DefaultConnection implements Connection {
     int index = batch.next();
     long offset = batch.nextOffset();
     long length = Math.min(engine.maxOperationBytes(), batch.operations().length(index) - offset);
+    OpBuffer part = engine.part();
     part.setPart(0, batch.operations(), index, offset, length);
     long id = engine.transfers().add(batch, index);
     part.setId(0, id);
     int taken = channel.post(part, 0, 1);
+    // It must not keep the memory of a region that is closed later.
+    part.clear();
     if (taken == 0) {
       engine.transfers().remove(id);
     } else {

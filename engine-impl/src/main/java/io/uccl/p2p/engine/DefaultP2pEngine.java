@@ -20,6 +20,7 @@ import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
 import io.uccl.p2p.spi.CompletionBuffer;
 import io.uccl.p2p.spi.MemorySpan;
+import io.uccl.p2p.spi.OpBuffer;
 import io.uccl.p2p.spi.PendingChannel;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.Transport;
@@ -95,6 +96,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   // -- the owner's
   private final CompletionBuffer completions = new CompletionBuffer(COMPLETIONS);
+  // For parts of long operations. One for all: a channel copies what it takes, and off-heap memory
+  // for each connection would be one more thing that a connection may not get.
+  private final OpBuffer part = new OpBuffer(1);
   private final TransferTable transfers = new TransferTable();
   private final RegionRegistry regions = new RegionRegistry();
   private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
@@ -593,6 +597,11 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
         .forEach(connection -> closeQuietly(() -> connection.abandon(failure, true)));
   }
 
+  /** Where a connection puts a part of an operation while it posts it. */
+  OpBuffer part() {
+    return part;
+  }
+
   TransferTable transfers() {
     return transfers;
   }
@@ -753,11 +762,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     if (setup == null) {
       return;
     }
-    if (event.failure() == null) {
-      setup.channelReady();
-    } else {
-      setup.channelFailed(event.failure());
-    }
+    P2pException cause = event.failure();
+    setup.attempt(cause == null ? setup::channelReady : () -> setup.channelFailed(cause));
   }
 
   private boolean hasDeadlines() {

@@ -50,6 +50,9 @@ final class HeldTransport implements TransportProvider, Transport {
   /** What the release of a region does. */
   volatile Runnable onRelease = () -> {};
 
+  /** What the preparation of a channel does. */
+  volatile Runnable onPrepare = () -> {};
+
   private final Queue<Channel> ready = new ConcurrentLinkedQueue<>();
   private final Queue<Long> done = new ConcurrentLinkedQueue<>();
   private final Queue<Runnable> refusals = new ConcurrentLinkedQueue<>();
@@ -148,6 +151,7 @@ final class HeldTransport implements TransportProvider, Transport {
 
   @Override
   public PendingChannel prepare(ChannelRole role) {
+    onPrepare.run();
     return new PendingChannel() {
       @Override
       public byte[] parameters() {

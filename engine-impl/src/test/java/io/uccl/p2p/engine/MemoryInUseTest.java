@@ -9,6 +9,7 @@ import io.uccl.p2p.Connection;
 import io.uccl.p2p.DeadlineExceededException;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.RegionInUseException;
 import io.uccl.p2p.ResourceClosedException;
@@ -328,6 +329,23 @@ class MemoryInUseTest {
     local.close();
     closer.join();
     assertThat(network.events).containsExactly("close region 1", "release region 1");
+  }
+
+  @Test
+  void wantOfMemoryForAConnectionCostsThatConnectionOnly() throws InterruptedException {
+    HeldTransport there = new HeldTransport();
+    DefaultP2pEngine peer = engine(config(), there);
+    DefaultP2pEngine engine = engine(config(), network);
+    there.onPrepare =
+        () -> {
+          throw new OutOfMemoryError("planted");
+        };
+    assertThatThrownBy(() -> engine.connect(peer.metadata(), WAIT))
+        .isInstanceOf(HandshakeException.class)
+        .hasMessageContaining("planted");
+    there.onPrepare = () -> {};
+    engine.connect(peer.metadata(), WAIT);
+    assertThat(peer.accept(WAIT)).isNotNull();
   }
 
   private static void requireNativeMemory() {
