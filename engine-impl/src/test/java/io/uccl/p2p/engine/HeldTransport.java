@@ -50,6 +50,9 @@ final class HeldTransport implements TransportProvider, Transport {
   /** What the release of a region does. */
   volatile Runnable onRelease = () -> {};
 
+  /** What the close of a region does. */
+  volatile Runnable onClose = () -> {};
+
   /** What the preparation of a channel does. */
   volatile Runnable onPrepare = () -> {};
 
@@ -134,6 +137,7 @@ final class HeldTransport implements TransportProvider, Transport {
 
       @Override
       public void close() {
+        onClose.run();
         events.add("close region " + name.rid());
       }
 

@@ -332,6 +332,19 @@ class MemoryInUseTest {
   }
 
   @Test
+  void anErrorInTheCloseOfARegionKeepsNoEngineFromClosingItsTransport() {
+    DefaultP2pEngine engine = engine(config(), network);
+    region(engine);
+    network.onClose =
+        () -> {
+          throw new OutOfMemoryError("planted");
+        };
+    engine.close();
+    assertThat(network.events)
+        .containsExactly("close transport", "release region 1", "release transport");
+  }
+
+  @Test
   void wantOfMemoryForAConnectionCostsThatConnectionOnly() throws InterruptedException {
     HeldTransport there = new HeldTransport();
     DefaultP2pEngine peer = engine(config(), there);

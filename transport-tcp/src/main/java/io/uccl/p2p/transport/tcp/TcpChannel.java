@@ -243,9 +243,15 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
 
   /** Lets go of a region that is being closed. */
   void abandon(TcpMemory memory) {
-    sender.abandon(memory);
+    // First, since it needs no memory: from now on nothing of the peer's lands in the region.
     if (receiver.abandon(memory)) {
       frameStatus = TcpFrame.STATUS_NO_REGION;
+    }
+    try {
+      sender.abandon(memory);
+    } catch (OutOfMemoryError e) {
+      // A frame that cannot be finished without the region is not finished.
+      endForWantOfMemory(e);
     }
   }
 

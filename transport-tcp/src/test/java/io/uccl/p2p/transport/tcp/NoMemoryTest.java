@@ -43,4 +43,25 @@ class NoMemoryTest {
       pair.connect();
     }
   }
+
+  @Test
+  void aRegionIsClosedAlsoWhenWhatIsLeftOfItsFrameCannotBeCopied() {
+    try (pair) {
+      int more = 64 << 20;
+      Region local = pair.left.region(more);
+      Region remote = pair.right.region(more);
+      FifoDescriptor there = remote.describe(0, more);
+      pair.left.post(pair.leftChannel, OpBuffer.WRITE, local, 0, more, there, 0);
+      while (pair.left.poll()) {
+        // Until the sockets hold no more, since the other side does not read.
+      }
+      assertThat(local.memory.viewsInUse()).isPositive();
+      NoMemory.during(local.memory::close);
+      assertThat(local.memory.viewsInUse()).isZero();
+      pair.until(() -> pair.left.allEnded() && pair.left.failed.containsKey(pair.leftChannel));
+      assertThat(pair.left.failed.get(pair.leftChannel))
+          .isInstanceOf(TransportException.class)
+          .hasMessageContaining("there is no memory for the data connection");
+    }
+  }
 }
