@@ -119,11 +119,13 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       Transport transport,
       int window,
       ControlChannel control,
+      Callbacks callbacks,
       Reaper reaper) {
     this.config = config;
     this.transport = transport;
     this.window = window;
     this.control = control;
+    this.callbacks = callbacks;
     this.reaper = reaper;
     provider = selection.provider();
     choice = selection.choice();
@@ -134,7 +136,6 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
         new EndpointMetadata(control.address().getAddress(), control.address().getPort(), "");
     loop = new ProgressLoop("p2p-progress-" + provider.name(), this);
     regionCloser = new RegionCloser(loop, reaper, provider.name(), regions, connections, late);
-    callbacks = new Callbacks("p2p-callbacks-" + metadata.port());
   }
 
   static DefaultP2pEngine open(EngineConfig config) {
@@ -152,14 +153,16 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     Reaper reaper = new Reaper("p2p-reaper-" + provider.name());
     Transport transport = null;
     ControlChannel control = null;
+    Callbacks callbacks = null;
     try {
       transport =
           provider.open(
               new TransportContext(environment, local.address(), window, config.gpuIndex()));
       control =
           ControlChannel.open(local.address(), EngineSettings.CONTROL_PORT.in(environment), frames);
+      callbacks = new Callbacks("p2p-callbacks-" + control.address().getPort());
       DefaultP2pEngine engine =
-          new DefaultP2pEngine(config, selection, transport, window, control, reaper);
+          new DefaultP2pEngine(config, selection, transport, window, control, callbacks, reaper);
       engine.loop.start();
       frames.attach(engine);
       return engine;
@@ -167,6 +170,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       // Links that came in the meantime wait for the engine: they must not hold up the close.
       frames.abandon();
       closeQuietly(control);
+      closeQuietly(callbacks);
       closeQuietly(transport);
       Runnable release = transport == null ? () -> {} : transport::release;
       reap(reaper, provider.name(), release, System.nanoTime() + Reaper.PATIENCE_NANOS);
@@ -194,7 +198,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     if (resource != null) {
       try {
         resource.close();
-      } catch (Exception e) {
+      } catch (Exception | Error e) {
         LOG.warn("closing failed: {}", OneLine.of(e));
       }
     }

@@ -392,6 +392,12 @@ class TwoEnginesTest {
   }
 
   @Test
+  void theThreadForCallbacksIsThereFromTheBeginning() {
+    DefaultP2pEngine engine = engine(config());
+    assertThat(Leftovers.threads()).contains("p2p-callbacks-" + engine.metadata().port());
+  }
+
+  @Test
   void aCallbackMayCloseTheEngineWhileAnotherThreadClosesIt() throws Exception {
     DefaultP2pEngine engine = engine(config());
     Connection connection = frozen(engine);
