@@ -598,13 +598,13 @@ final class DefaultConnection implements Connection {
       progressSeen = channel.progress();
       progressTime = now;
     }
+    boolean waits = late == 0 && hasUnboundedInFlight();
     for (OperationBatch batch = firstLive; batch != null && !closed; ) {
       OperationBatch following = batch.nextLive;
       // A deadline of its own stands in place of this one. What is queued waits for what is in
-      // flight, which has a deadline; unless that has passed and changed nothing, or the network
-      // takes nothing though nothing is in flight.
+      // flight and subject to this limit too; unless that has passed and changed nothing.
       if (!batch.isBounded()
-          && (batch.outstanding() > 0 || late > 0 || inFlight == 0)
+          && (batch.outstanding() > 0 || !waits)
           && batch.isStalled(now, progressTime, engine.stallNanos())) {
         expire(
             batch,
@@ -613,6 +613,15 @@ final class DefaultConnection implements Connection {
       }
       batch = following;
     }
+  }
+
+  private boolean hasUnboundedInFlight() {
+    for (OperationBatch b = firstLive; b != null; b = b.nextLive) {
+      if (!b.isBounded() && b.outstanding() > 0) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private void expire(OperationBatch batch, String why, String remedy) {

@@ -139,6 +139,25 @@ class MemoryInUseTest {
   }
 
   @Test
+  void whatIsQueuedBehindALongDeadlineEndsWhenNothingMoves() throws InterruptedException {
+    DefaultP2pEngine engine =
+        engine(
+            config("UCCL_P2P_MAX_INFLIGHT_OPS", "1").withStallDeadline(Duration.ofMillis(200)),
+            network);
+    Connection connection = connection(engine);
+    MemoryRegion local = region(engine);
+    TransferBatch patient = writes(connection, local, 1);
+    patient.post(WAIT);
+    Transfer queued = connection.write(local, 0, remote(), 0, 64);
+    assertThatThrownBy(queued::await)
+        .isInstanceOf(DeadlineExceededException.class)
+        .hasMessageContaining("no progress for 200 ms");
+    assertThat(patient.status()).isEqualTo(TransferStatus.IN_FLIGHT);
+    network.report(network.taken.take());
+    patient.await();
+  }
+
+  @Test
   void theTimeWithoutProgressOfAnOperationBeginsWhenItIsPosted() throws InterruptedException {
     DefaultP2pEngine engine = engine(config().withStallDeadline(Duration.ofSeconds(2)), network);
     Connection connection = connection(engine);
