@@ -44,6 +44,9 @@ final class HeldTransport implements TransportProvider, Transport {
   /** Whether it takes no operations. */
   volatile boolean full;
 
+  /** Whether no channel that is completed now becomes ready. */
+  volatile boolean silent;
+
   /** Whether a C++ engine may be its peer. */
   boolean sharesHandshake;
 
@@ -59,7 +62,7 @@ final class HeldTransport implements TransportProvider, Transport {
   private final Queue<Channel> ready = new ConcurrentLinkedQueue<>();
   private final Queue<Long> done = new ConcurrentLinkedQueue<>();
   private final Queue<Runnable> refusals = new ConcurrentLinkedQueue<>();
-  private final Queue<Channel> channels = new ConcurrentLinkedQueue<>();
+  final Queue<Channel> channels = new ConcurrentLinkedQueue<>();
   private final Semaphore wakeups = new Semaphore(0);
 
   /** How an engine is opened on it. */
@@ -166,7 +169,9 @@ final class HeldTransport implements TransportProvider, Transport {
       public Channel complete(byte[] remote) {
         Channel channel = new HeldChannel();
         channels.add(channel);
-        ready.add(channel);
+        if (!silent) {
+          ready.add(channel);
+        }
         return channel;
       }
 
