@@ -7,7 +7,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Runs what callers asked to be told, on a thread of its own, so that it may block and close
- * anything. The thread exists only while there is something to run.
+ * anything. The thread exists from the beginning: what a connection has to tell must not depend on
+ * whether one more thread can be started then.
  */
 final class Callbacks implements AutoCloseable {
 
@@ -16,7 +17,7 @@ final class Callbacks implements AutoCloseable {
   private final ThreadPoolExecutor executor;
 
   Callbacks(String threadName) {
-    executor = OneThread.onDemand(threadName);
+    executor = OneThread.started(threadName);
   }
 
   /** Any thread. What a callback throws is logged and goes no further. */
@@ -25,7 +26,7 @@ final class Callbacks implements AutoCloseable {
         () -> {
           try {
             callback.run();
-          } catch (RuntimeException e) {
+          } catch (RuntimeException | Error e) {
             LOG.warn("a callback threw", e);
           }
         };

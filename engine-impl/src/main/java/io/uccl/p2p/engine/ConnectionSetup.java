@@ -9,6 +9,7 @@ import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerState;
 import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.RemoteAccessException;
+import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
 import io.uccl.p2p.spi.PendingChannel;
@@ -20,6 +21,8 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One connection coming about, from the socket of the control channel to the moment when both sides
@@ -55,6 +58,8 @@ final class ConnectionSetup {
 
   /** Answers that the peer has not read from which on it asks for too much: 2 MiB. */
   static final int MOST_ANSWERS = 64 << 10;
+
+  private static final Logger LOG = LoggerFactory.getLogger(ConnectionSetup.class);
 
   private final DefaultP2pEngine engine;
   private final ControlLink link;
@@ -475,7 +480,7 @@ final class ConnectionSetup {
         complete(mine, parameters);
         if (foreign) {
           dialForNotifications();
-          link.send(answer, () -> engine.loop().run(this::answered));
+          link.send(answer, () -> engine.loop().run(() -> attempt(this::answered)));
         } else {
           link.send(answer);
         }
@@ -579,6 +584,19 @@ final class ConnectionSetup {
       connection.refused(cause);
     } else {
       fail(cause);
+    }
+  }
+
+  /**
+   * Does something for it. What fails in a way that is not foreseen, or for want of memory, costs
+   * this connection, not the engine.
+   */
+  void attempt(Runnable action) {
+    try {
+      action.run();
+    } catch (RuntimeException | OutOfMemoryError e) {
+      LOG.error("a connection fails", e);
+      fail(new TransportException("the connection failed: " + OneLine.of(e), detail(), e));
     }
   }
 

@@ -3,7 +3,6 @@ package io.uccl.p2p.engine;
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.Notification;
 import io.uccl.p2p.PeerState;
-import io.uccl.p2p.TransportException;
 import java.io.IOException;
 import java.net.ProtocolException;
 import java.nio.ByteBuffer;
@@ -11,16 +10,12 @@ import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Understands the control channel's frames and hands them to the owner of the transport, in their
  * order. Decoding happens on the control thread, so that a large frame keeps no data waiting.
  */
 final class ControlFrames implements ControlChannel.Listener {
-
-  private static final Logger LOG = LoggerFactory.getLogger(ControlFrames.class);
 
   private final int magic;
   private final Map<Integer, String> transports;
@@ -192,21 +187,8 @@ final class ControlFrames implements ControlChannel.Listener {
     run(whole, setup, () -> setup.linkClosed(cause));
   }
 
-  /** What fails in a way that is not foreseen costs one connection, not the engine. */
   private static void run(DefaultP2pEngine whole, ConnectionSetup setup, Runnable action) {
-    whole
-        .loop()
-        .run(
-            () -> {
-              try {
-                action.run();
-              } catch (RuntimeException e) {
-                LOG.error("a connection fails", e);
-                setup.fail(
-                    new TransportException(
-                        "the connection failed: " + OneLine.of(e), setup.detail(), e));
-              }
-            });
+    whole.loop().run(() -> setup.attempt(action));
   }
 
   private void handshake(

@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -60,6 +61,9 @@ final class DefaultConnection implements Connection {
   private final RevokedRegions revoked;
   private final ConnectionSetup setup;
   private final AtomicLong reserved = new AtomicLong();
+  // Notifications that wait for a transfer, which the owner has not come to. The transfer may have
+  // ended: then they are about to be sent, and nothing that comes later may overtake them.
+  private final AtomicInteger unseen = new AtomicInteger();
   private volatile @Nullable P2pException failure;
   private volatile PeerState peerState = PeerState.CONNECTED;
 
@@ -69,7 +73,6 @@ final class DefaultConnection implements Connection {
   private @Nullable OperationBatch firstLive;
   private @Nullable OperationBatch lastLive;
   private @Nullable OperationBatch cursor;
-  private final OpBuffer part = new OpBuffer(1);
   private int inFlight;
   private int late;
   private @Nullable P2pException refusal;
@@ -158,6 +161,9 @@ final class DefaultConnection implements Connection {
     if (!hasRoomFor(notification)) {
       return PostResult.BACK_PRESSURED;
     }
+    if (unseen.get() > 0) {
+      loop().call(() -> true);
+    }
     if (!notifications.send(ControlCodec.encode(notification))) {
       throw linkEnded(notification.toString());
     }
@@ -183,8 +189,17 @@ final class DefaultConnection implements Connection {
   /** Holds a notification back until a batch has ended. */
   void hold(OperationBatch batch, byte[] encoded) {
     NotificationSender.Held held = notifications.hold(encoded);
+    unseen.incrementAndGet();
     // Behind the batch in the queue of submissions, so the owner has seen the batch by then.
-    loop().run(() -> batch.sendAfter(held));
+    loop()
+        .run(
+            () -> {
+              try {
+                batch.sendAfter(held);
+              } finally {
+                unseen.decrementAndGet();
+              }
+            });
   }
 
   private boolean hasRoomFor(Notification notification) {
@@ -197,7 +212,11 @@ final class DefaultConnection implements Connection {
 
   @Override
   public boolean flushNotifications(Duration timeout) throws InterruptedException {
-    return switch (notifications.flush(Nanos.of(timeout))) {
+    long deadline = System.nanoTime() + Nanos.of(timeout);
+    if (unseen.get() > 0 && !loop().catchUp(deadline)) {
+      return false;
+    }
+    return switch (notifications.flush(Math.max(0, deadline - System.nanoTime()))) {
       case CONFIRMED -> true;
       case TIMED_OUT -> false;
       case ENDED -> throw linkEnded("flush of notifications");
@@ -395,10 +414,13 @@ final class DefaultConnection implements Connection {
     int index = batch.next();
     long offset = batch.nextOffset();
     long length = Math.min(engine.maxOperationBytes(), batch.operations().length(index) - offset);
+    OpBuffer part = engine.part();
     part.setPart(0, batch.operations(), index, offset, length);
     long id = engine.transfers().add(batch, index);
     part.setId(0, id);
     int taken = channel.post(part, 0, 1);
+    // It must not keep the memory of a region that is closed later.
+    part.clear();
     if (taken == 0) {
       engine.transfers().remove(id);
     } else {
@@ -576,13 +598,13 @@ final class DefaultConnection implements Connection {
       progressSeen = channel.progress();
       progressTime = now;
     }
+    boolean waits = late == 0 && hasUnboundedInFlight();
     for (OperationBatch batch = firstLive; batch != null && !closed; ) {
       OperationBatch following = batch.nextLive;
       // A deadline of its own stands in place of this one. What is queued waits for what is in
-      // flight, which has a deadline; unless that has passed and changed nothing, or the network
-      // takes nothing though nothing is in flight.
+      // flight and subject to this limit too; unless that has passed and changed nothing.
       if (!batch.isBounded()
-          && (batch.outstanding() > 0 || late > 0 || inFlight == 0)
+          && (batch.outstanding() > 0 || !waits)
           && batch.isStalled(now, progressTime, engine.stallNanos())) {
         expire(
             batch,
@@ -591,6 +613,15 @@ final class DefaultConnection implements Connection {
       }
       batch = following;
     }
+  }
+
+  private boolean hasUnboundedInFlight() {
+    for (OperationBatch b = firstLive; b != null; b = b.nextLive) {
+      if (!b.isBounded() && b.outstanding() > 0) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private void expire(OperationBatch batch, String why, String remedy) {

@@ -20,6 +20,7 @@ import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.ChannelRole;
 import io.uccl.p2p.spi.CompletionBuffer;
 import io.uccl.p2p.spi.MemorySpan;
+import io.uccl.p2p.spi.OpBuffer;
 import io.uccl.p2p.spi.PendingChannel;
 import io.uccl.p2p.spi.RegionName;
 import io.uccl.p2p.spi.Transport;
@@ -95,6 +96,9 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
 
   // -- the owner's
   private final CompletionBuffer completions = new CompletionBuffer(COMPLETIONS);
+  // For parts of long operations. One for all: a channel copies what it takes, and off-heap memory
+  // for each connection would be one more thing that a connection may not get.
+  private final OpBuffer part = new OpBuffer(1);
   private final TransferTable transfers = new TransferTable();
   private final RegionRegistry regions = new RegionRegistry();
   private final IdentityHashMap<Channel, ConnectionSetup> byChannel = new IdentityHashMap<>();
@@ -115,11 +119,13 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       Transport transport,
       int window,
       ControlChannel control,
+      Callbacks callbacks,
       Reaper reaper) {
     this.config = config;
     this.transport = transport;
     this.window = window;
     this.control = control;
+    this.callbacks = callbacks;
     this.reaper = reaper;
     provider = selection.provider();
     choice = selection.choice();
@@ -130,7 +136,6 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
         new EndpointMetadata(control.address().getAddress(), control.address().getPort(), "");
     loop = new ProgressLoop("p2p-progress-" + provider.name(), this);
     regionCloser = new RegionCloser(loop, reaper, provider.name(), regions, connections, late);
-    callbacks = new Callbacks("p2p-callbacks-" + metadata.port());
   }
 
   static DefaultP2pEngine open(EngineConfig config) {
@@ -148,14 +153,16 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     Reaper reaper = new Reaper("p2p-reaper-" + provider.name());
     Transport transport = null;
     ControlChannel control = null;
+    Callbacks callbacks = null;
     try {
       transport =
           provider.open(
               new TransportContext(environment, local.address(), window, config.gpuIndex()));
       control =
           ControlChannel.open(local.address(), EngineSettings.CONTROL_PORT.in(environment), frames);
+      callbacks = new Callbacks("p2p-callbacks-" + control.address().getPort());
       DefaultP2pEngine engine =
-          new DefaultP2pEngine(config, selection, transport, window, control, reaper);
+          new DefaultP2pEngine(config, selection, transport, window, control, callbacks, reaper);
       engine.loop.start();
       frames.attach(engine);
       return engine;
@@ -163,6 +170,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
       // Links that came in the meantime wait for the engine: they must not hold up the close.
       frames.abandon();
       closeQuietly(control);
+      closeQuietly(callbacks);
       closeQuietly(transport);
       Runnable release = transport == null ? () -> {} : transport::release;
       reap(reaper, provider.name(), release, System.nanoTime() + Reaper.PATIENCE_NANOS);
@@ -190,7 +198,7 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     if (resource != null) {
       try {
         resource.close();
-      } catch (Exception e) {
+      } catch (Exception | Error e) {
         LOG.warn("closing failed: {}", OneLine.of(e));
       }
     }
@@ -593,6 +601,11 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
         .forEach(connection -> closeQuietly(() -> connection.abandon(failure, true)));
   }
 
+  /** Where a connection puts a part of an operation while it posts it. */
+  OpBuffer part() {
+    return part;
+  }
+
   TransferTable transfers() {
     return transfers;
   }
@@ -753,11 +766,8 @@ final class DefaultP2pEngine implements P2pEngine, ProgressLoop.Work {
     if (setup == null) {
       return;
     }
-    if (event.failure() == null) {
-      setup.channelReady();
-    } else {
-      setup.channelFailed(event.failure());
-    }
+    P2pException cause = event.failure();
+    setup.attempt(cause == null ? setup::channelReady : () -> setup.channelFailed(cause));
   }
 
   private boolean hasDeadlines() {

@@ -63,7 +63,8 @@ final class IncomingSetups {
 
   /** An honest peer takes milliseconds, so the oldest is the one to do without. */
   private void addWithBound(ConnectionSetup setup) {
-    if (setups.size() == MOST) {
+    // What the end of one sets off may add others.
+    while (setups.size() >= MOST) {
       ConnectionSetup oldest = takeOldest();
       LOG.debug("{} is ended, the oldest of {} without a handshake", oldest.detail().peer(), MOST);
       oldest.cut(

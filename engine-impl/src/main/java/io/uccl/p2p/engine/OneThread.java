@@ -11,29 +11,19 @@ final class OneThread {
 
   /** Whose thread is there from now on, until the shutdown. */
   static ThreadPoolExecutor started(String threadName) {
-    ThreadPoolExecutor executor = named(threadName);
+    ThreadPoolExecutor executor =
+        new ThreadPoolExecutor(
+            1,
+            1,
+            0,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            task -> {
+              Thread thread = new Thread(task, threadName);
+              thread.setDaemon(true);
+              return thread;
+            });
     executor.prestartCoreThread();
     return executor;
-  }
-
-  /** Whose thread exists only while there is something to run, and a second longer. */
-  static ThreadPoolExecutor onDemand(String threadName) {
-    ThreadPoolExecutor executor = named(threadName);
-    executor.allowCoreThreadTimeOut(true);
-    return executor;
-  }
-
-  private static ThreadPoolExecutor named(String threadName) {
-    return new ThreadPoolExecutor(
-        1,
-        1,
-        1,
-        TimeUnit.SECONDS,
-        new LinkedBlockingQueue<>(),
-        task -> {
-          Thread thread = new Thread(task, threadName);
-          thread.setDaemon(true);
-          return thread;
-        });
   }
 }

@@ -14,17 +14,29 @@ import org.jspecify.annotations.Nullable;
 /** One kept connection a peer: made once, however many ask for it, and made anew when it ended. */
 final class Peers {
 
-  private final ConcurrentHashMap<EndpointMetadata, CompletableFuture<DefaultConnection>> kept =
-      new ConcurrentHashMap<>();
+  private final ConcurrentHashMap<EndpointMetadata, Entry> kept = new ConcurrentHashMap<>();
 
   /** Makes a connection within a time. */
   interface Connector {
     DefaultConnection connect(Duration timeout) throws InterruptedException;
   }
 
-  /** Keeps an incoming connection, unless there is one already, or one is being made. */
+  /**
+   * Keeps an incoming connection, unless there is an open one already. While one is being made, the
+   * incoming one stands by for the case that this fails.
+   */
   void keep(DefaultConnection connection) {
-    kept.putIfAbsent(connection.remote(), CompletableFuture.completedFuture(connection));
+    kept.compute(
+        connection.remote(),
+        (peer, there) -> {
+          if (there == null || there.isOver()) {
+            return Entry.of(connection);
+          }
+          if (!there.isDone()) {
+            there.meanwhile = connection;
+          }
+          return there;
+        });
   }
 
   /** The open connection to a peer, or a new one. */
@@ -32,8 +44,8 @@ final class Peers {
       throws InterruptedException {
     long deadline = System.nanoTime() + Nanos.of(timeout);
     while (true) {
-      CompletableFuture<DefaultConnection> mine = new CompletableFuture<>();
-      CompletableFuture<DefaultConnection> existing = kept.putIfAbsent(peer, mine);
+      Entry mine = new Entry();
+      Entry existing = kept.putIfAbsent(peer, mine);
       long left = Math.max(0, deadline - System.nanoTime());
       if (existing == null) {
         return connect(peer, mine, connector, Duration.ofNanos(left));
@@ -57,17 +69,14 @@ final class Peers {
   }
 
   private DefaultConnection connect(
-      EndpointMetadata peer,
-      CompletableFuture<DefaultConnection> mine,
-      Connector connector,
-      Duration left)
+      EndpointMetadata peer, Entry mine, Connector connector, Duration left)
       throws InterruptedException {
     try {
       DefaultConnection connection = connector.connect(left);
       mine.complete(connection);
       return connection;
-    } catch (RuntimeException | InterruptedException e) {
-      kept.remove(peer, mine);
+    } catch (RuntimeException | Error | InterruptedException e) {
+      kept.computeIfPresent(peer, (same, there) -> there == mine ? mine.instead() : there);
       mine.completeExceptionally(e);
       throw e;
     }
@@ -75,21 +84,48 @@ final class Peers {
 
   /** Forgets a peer and returns its connection, or null if there is none. */
   @Nullable DefaultConnection remove(EndpointMetadata peer) {
-    CompletableFuture<DefaultConnection> future = kept.get(peer);
-    if (future == null || !isMade(future) || !kept.remove(peer, future)) {
+    Entry entry = kept.get(peer);
+    if (entry == null || !entry.isMade() || !kept.remove(peer, entry)) {
       return null;
     }
-    return future.join();
+    return entry.join();
   }
 
   /** Forgets a connection that has ended. */
   void forget(DefaultConnection connection) {
     kept.computeIfPresent(
         connection.remote(),
-        (peer, future) -> isMade(future) && future.join() == connection ? null : future);
+        (peer, there) -> {
+          if (there.meanwhile == connection) {
+            there.meanwhile = null;
+          }
+          return there.isMade() && there.join() == connection ? null : there;
+        });
   }
 
-  private static boolean isMade(CompletableFuture<DefaultConnection> future) {
-    return future.isDone() && !future.isCompletedExceptionally();
+  /** A connection that was made, or is being made. */
+  private static final class Entry extends CompletableFuture<DefaultConnection> {
+
+    /** An incoming one that has come since. Touched only while the map computes. */
+    private @Nullable DefaultConnection meanwhile;
+
+    static Entry of(DefaultConnection connection) {
+      Entry entry = new Entry();
+      entry.complete(connection);
+      return entry;
+    }
+
+    boolean isMade() {
+      return isDone() && !isCompletedExceptionally();
+    }
+
+    boolean isOver() {
+      return isDone() && !(isMade() && join().isOpen());
+    }
+
+    /** What is kept when this was not made. */
+    @Nullable Entry instead() {
+      return meanwhile != null && meanwhile.isOpen() ? of(meanwhile) : null;
+    }
   }
 }

@@ -124,6 +124,18 @@ final class ProgressLoop {
   }
 
   /**
+   * Waits until the owner has executed all that was submitted before.
+   *
+   * @param deadline in {@link System#nanoTime}
+   * @return false if the deadline came first
+   */
+  boolean catchUp(long deadline) throws InterruptedException {
+    Call<Boolean> last = new Call<>(() -> true);
+    submit(last);
+    return await(last, true, deadline);
+  }
+
+  /**
    * Runs something as the owner, some time. If it throws, that ends the work as an exception of
    * {@link Work#drive} does.
    */

@@ -185,7 +185,8 @@ final class RegionCloser {
       region.markClosed();
       try {
         region.deregister();
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
+        // Whatever it was, the transport is still to be closed.
         LOG.warn("closing {} failed: {}", region, OneLine.of(e));
       }
       all.add(region);

@@ -450,7 +450,7 @@ class ConnectionSetupTest {
     return engine.loop().<Integer>call(() -> ((IncomingSetups) field(engine, "incoming")).size());
   }
 
-  private static long descriptorLimit() {
+  static long descriptorLimit() {
     return ((UnixOperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())
         .getMaxFileDescriptorCount();
   }

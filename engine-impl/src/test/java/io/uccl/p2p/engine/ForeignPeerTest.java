@@ -3,6 +3,7 @@ package io.uccl.p2p.engine;
 import static io.uccl.p2p.engine.Leftovers.until;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uccl.p2p.Connection;
 import io.uccl.p2p.EndpointMetadata;
@@ -241,6 +242,28 @@ class ForeignPeerTest {
     }
     assertThat(peer.connection.isOpen()).isTrue();
     assertThat(withBound()).isZero();
+  }
+
+  @Test
+  void linksThatLoseTheirPeerBecauseOneMoreCameAreAtMostAsManyAsAreCounted() throws Exception {
+    assumeTrue(
+        ConnectionSetupTest.descriptorLimit() > 2L * IncomingSetups.MOST + 700,
+        "the process may not open so many descriptors");
+    transport.silent = true;
+    Socket oldest = dial();
+    FakePeer.writeFrame(oldest, handshake());
+    readHandshake(oldest);
+    for (int i = 0; i < IncomingSetups.MOST_DIALLED_BACK; i++) {
+      dial();
+    }
+    until("they are there", () -> setups() == IncomingSetups.MOST_DIALLED_BACK + 1);
+    assertThat(withBound()).as("links that are counted").isEqualTo(1);
+    for (int i = 0; i < IncomingSetups.MOST; i++) {
+      dial();
+    }
+    assertEnded(oldest);
+    until("all are there", () -> setups() == IncomingSetups.MOST);
+    assertThat(withBound()).isEqualTo(IncomingSetups.MOST);
   }
 
   @Test

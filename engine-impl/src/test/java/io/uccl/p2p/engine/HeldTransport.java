@@ -44,16 +44,25 @@ final class HeldTransport implements TransportProvider, Transport {
   /** Whether it takes no operations. */
   volatile boolean full;
 
+  /** Whether no channel that is completed now becomes ready. */
+  volatile boolean silent;
+
   /** Whether a C++ engine may be its peer. */
   boolean sharesHandshake;
 
   /** What the release of a region does. */
   volatile Runnable onRelease = () -> {};
 
+  /** What the close of a region does. */
+  volatile Runnable onClose = () -> {};
+
+  /** What the preparation of a channel does. */
+  volatile Runnable onPrepare = () -> {};
+
   private final Queue<Channel> ready = new ConcurrentLinkedQueue<>();
   private final Queue<Long> done = new ConcurrentLinkedQueue<>();
   private final Queue<Runnable> refusals = new ConcurrentLinkedQueue<>();
-  private final Queue<Channel> channels = new ConcurrentLinkedQueue<>();
+  final Queue<Channel> channels = new ConcurrentLinkedQueue<>();
   private final Semaphore wakeups = new Semaphore(0);
 
   /** How an engine is opened on it. */
@@ -131,6 +140,7 @@ final class HeldTransport implements TransportProvider, Transport {
 
       @Override
       public void close() {
+        onClose.run();
         events.add("close region " + name.rid());
       }
 
@@ -148,6 +158,7 @@ final class HeldTransport implements TransportProvider, Transport {
 
   @Override
   public PendingChannel prepare(ChannelRole role) {
+    onPrepare.run();
     return new PendingChannel() {
       @Override
       public byte[] parameters() {
@@ -158,7 +169,9 @@ final class HeldTransport implements TransportProvider, Transport {
       public Channel complete(byte[] remote) {
         Channel channel = new HeldChannel();
         channels.add(channel);
-        ready.add(channel);
+        if (!silent) {
+          ready.add(channel);
+        }
         return channel;
       }
 

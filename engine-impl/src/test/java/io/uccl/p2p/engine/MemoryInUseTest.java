@@ -9,6 +9,7 @@ import io.uccl.p2p.Connection;
 import io.uccl.p2p.DeadlineExceededException;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.RegionInUseException;
 import io.uccl.p2p.ResourceClosedException;
@@ -135,6 +136,25 @@ class MemoryInUseTest {
     Transfer next = connection.write(local, 0, remote(), 0, 64);
     network.report(network.taken.take());
     next.await();
+  }
+
+  @Test
+  void whatIsQueuedBehindALongDeadlineEndsWhenNothingMoves() throws InterruptedException {
+    DefaultP2pEngine engine =
+        engine(
+            config("UCCL_P2P_MAX_INFLIGHT_OPS", "1").withStallDeadline(Duration.ofMillis(200)),
+            network);
+    Connection connection = connection(engine);
+    MemoryRegion local = region(engine);
+    TransferBatch patient = writes(connection, local, 1);
+    patient.post(WAIT);
+    Transfer queued = connection.write(local, 0, remote(), 0, 64);
+    assertThatThrownBy(queued::await)
+        .isInstanceOf(DeadlineExceededException.class)
+        .hasMessageContaining("no progress for 200 ms");
+    assertThat(patient.status()).isEqualTo(TransferStatus.IN_FLIGHT);
+    network.report(network.taken.take());
+    patient.await();
   }
 
   @Test
@@ -328,6 +348,36 @@ class MemoryInUseTest {
     local.close();
     closer.join();
     assertThat(network.events).containsExactly("close region 1", "release region 1");
+  }
+
+  @Test
+  void anErrorInTheCloseOfARegionKeepsNoEngineFromClosingItsTransport() {
+    DefaultP2pEngine engine = engine(config(), network);
+    region(engine);
+    network.onClose =
+        () -> {
+          throw new OutOfMemoryError("planted");
+        };
+    engine.close();
+    assertThat(network.events)
+        .containsExactly("close transport", "release region 1", "release transport");
+  }
+
+  @Test
+  void wantOfMemoryForAConnectionCostsThatConnectionOnly() throws InterruptedException {
+    HeldTransport there = new HeldTransport();
+    DefaultP2pEngine peer = engine(config(), there);
+    DefaultP2pEngine engine = engine(config(), network);
+    there.onPrepare =
+        () -> {
+          throw new OutOfMemoryError("planted");
+        };
+    assertThatThrownBy(() -> engine.connect(peer.metadata(), WAIT))
+        .isInstanceOf(HandshakeException.class)
+        .hasMessageContaining("planted");
+    there.onPrepare = () -> {};
+    engine.connect(peer.metadata(), WAIT);
+    assertThat(peer.accept(WAIT)).isNotNull();
   }
 
   private static void requireNativeMemory() {

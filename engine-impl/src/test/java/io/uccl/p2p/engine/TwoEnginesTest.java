@@ -36,6 +36,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -391,6 +392,12 @@ class TwoEnginesTest {
   }
 
   @Test
+  void theThreadForCallbacksIsThereFromTheBeginning() {
+    DefaultP2pEngine engine = engine(config());
+    assertThat(Leftovers.threads()).contains("p2p-callbacks-" + engine.metadata().port());
+  }
+
+  @Test
   void aCallbackMayCloseTheEngineWhileAnotherThreadClosesIt() throws Exception {
     DefaultP2pEngine engine = engine(config());
     Connection connection = frozen(engine);
@@ -524,6 +531,68 @@ class TwoEnginesTest {
     connection.hold(batch, ControlCodec.encode(note("behind a batch that was cleared")));
     assertThat(right.takeNotification(WAIT).notification())
         .isEqualTo(note("behind a batch that was cleared"));
+  }
+
+  @Test
+  void aNotificationAfterATransferThatHasEndedIsNotOvertaken() throws Exception {
+    DefaultP2pEngine left = engine(config());
+    DefaultP2pEngine right = engine(config());
+    Connection connection = connect(left, right);
+    Transfer transfer = connection.write(region(left, 64), 0, region(right, 64).advertise());
+    transfer.await();
+    whileTheOwnerIsBusy(
+        left,
+        () -> {
+          connection.sendAfter(transfer, note("first"));
+          connection.sendNotification(note("second"));
+        });
+    assertThat(right.takeNotification(WAIT).notification()).isEqualTo(note("first"));
+    assertThat(right.takeNotification(WAIT).notification()).isEqualTo(note("second"));
+  }
+
+  @Test
+  void flushWaitsForANotificationAfterATransferThatHasEnded() throws Exception {
+    DefaultP2pEngine left = engine(config());
+    DefaultP2pEngine right = engine(config());
+    Connection connection = connect(left, right);
+    Transfer transfer = connection.write(region(left, 64), 0, region(right, 64).advertise());
+    transfer.await();
+    AtomicReference<ReceivedNotification> arrived = new AtomicReference<>();
+    whileTheOwnerIsBusy(
+        left,
+        () -> {
+          connection.sendAfter(transfer, note("behind"));
+          connection.flushNotifications(WAIT);
+          arrived.set(right.pollNotification());
+        });
+    assertThat(arrived.get()).isNotNull();
+  }
+
+  @Test
+  void flushWaitsNoLongerThanItsTimeForABusyOwner() throws Exception {
+    DefaultP2pEngine left = engine(config());
+    DefaultP2pEngine right = engine(config());
+    Connection connection = connect(left, right);
+    Transfer transfer = connection.write(region(left, 64), 0, region(right, 64).advertise());
+    transfer.await();
+    CountDownLatch goOn = holdUp(left);
+    connection.sendAfter(transfer, note("behind"));
+    assertThat(connection.flushNotifications(Duration.ofMillis(10))).isFalse();
+    goOn.countDown();
+    assertThat(connection.flushNotifications(WAIT)).isTrue();
+    assertThat(right.pollNotification()).isNotNull();
+  }
+
+  /** The owner goes on when a caller waits for it, or has done all without it. */
+  private static void whileTheOwnerIsBusy(DefaultP2pEngine engine, Wait caller) throws Exception {
+    CountDownLatch goOn = holdUp(engine);
+    List<Thread> threads = new ArrayList<>();
+    CompletableFuture<Void> over = waiting(threads, caller);
+    until(
+        "the caller waits for the owner, or is through",
+        () -> over.isDone() || isIn("parkUntilChange", threads.get(0)));
+    goOn.countDown();
+    over.get(WAIT.toSeconds(), TimeUnit.SECONDS);
   }
 
   @Test

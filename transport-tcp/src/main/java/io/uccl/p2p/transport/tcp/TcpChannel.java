@@ -6,6 +6,7 @@ import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PeerUnreachableException;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.ResourceClosedException;
+import io.uccl.p2p.TransportException;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.CompletionBuffer;
 import io.uccl.p2p.spi.OpBuffer;
@@ -26,6 +27,9 @@ import org.jspecify.annotations.Nullable;
  * take turns, a quantum each.
  */
 final class TcpChannel implements Channel, TcpReceiver.Frames {
+
+  /** What to do when there is no memory: all buffers are off-heap, and that limit is met first. */
+  static final String MEMORY_REMEDY = "Close connections, or raise -XX:MaxDirectMemorySize";
 
   /** The most operations that a peer may have under way: the bound of the engine's window. */
   private static final int MAX_PEER_OPERATIONS = 256;
@@ -229,11 +233,25 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
                 cause));
   }
 
+  private void endForWantOfMemory(OutOfMemoryError cause) {
+    end(
+        new TransportException(
+            "there is no memory for the data connection: " + cause.getMessage(),
+            detail().withRemedy(MEMORY_REMEDY),
+            cause));
+  }
+
   /** Lets go of a region that is being closed. */
   void abandon(TcpMemory memory) {
-    sender.abandon(memory);
+    // First, since it needs no memory: from now on nothing of the peer's lands in the region.
     if (receiver.abandon(memory)) {
       frameStatus = TcpFrame.STATUS_NO_REGION;
+    }
+    try {
+      sender.abandon(memory);
+    } catch (OutOfMemoryError e) {
+      // A frame that cannot be finished without the region is not finished.
+      endForWantOfMemory(e);
     }
   }
 
@@ -279,6 +297,8 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
       }
     } catch (IOException e) {
       endBecause(e);
+    } catch (OutOfMemoryError e) {
+      endForWantOfMemory(e);
     }
     return moved;
   }
@@ -292,6 +312,9 @@ final class TcpChannel implements Channel, TcpReceiver.Frames {
       return receiver.receive(socket, this, completions);
     } catch (IOException e) {
       endBecause(e);
+      return true;
+    } catch (OutOfMemoryError e) {
+      endForWantOfMemory(e);
       return true;
     }
   }

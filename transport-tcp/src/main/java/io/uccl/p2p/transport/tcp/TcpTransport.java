@@ -439,8 +439,7 @@ final class TcpTransport implements Transport {
         // Its buffers are off-heap: whoever makes connections without end meets that limit first.
         throw new TransportException(
             "there is no memory for another channel: " + e.getMessage(),
-            FailureDetail.remedy("Close connections, or raise -XX:MaxDirectMemorySize")
-                .withTransport(TcpTransportProvider.NAME),
+            FailureDetail.remedy(TcpChannel.MEMORY_REMEDY).withTransport(TcpTransportProvider.NAME),
             e);
       }
       channels.add(channel);
