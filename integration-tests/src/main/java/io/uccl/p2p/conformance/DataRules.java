@@ -177,6 +177,7 @@ abstract class DataRules extends Rules {
   }
 
   @Test
+  @Tag("large-regions")
   @DisplayName("D6 An offset beyond 4 GiB is a place of its own, on both sides")
   void offsetsBeyondFourGib() throws InterruptedException {
     TransportConformance.requireNativeMemory();
