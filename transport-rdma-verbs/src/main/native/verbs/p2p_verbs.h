@@ -299,12 +299,12 @@ int64_t p2p_verbs_destroy(int64_t connection, bool outstanding_too,
  * when it is the last of the call on its queue pair, or 512 KiB or 16 pieces came before it.
  *
  * Where writes are flushed, and to GPU memory, a read of one byte goes behind those of a queue pair,
- * and they end with it; the target is open to reads then. Writes to different regions, one of them of
- * a GPU, have a read each.
+ * and they end with it; the target is open to reads then. Writes to different regions, one of them
+ * of a GPU, have a read each.
  *
  * Returns how many were taken, from the first on. Fewer than count, also 0: there is no room now.
- * -EINVAL: the first one is no operation, or its target has more pieces than keys. What the device does not take breaks the connection, and
- * is told by its completion, as P2P_VERBS_NOT_POSTED.
+ * -EINVAL: the first one is no operation, or its target has more pieces than keys. What the device
+ * does not take breaks the connection, and is told by its completion, as P2P_VERBS_NOT_POSTED.
  */
 int64_t p2p_verbs_post(int64_t connection, int64_t slots, int64_t count,
                        struct p2p_verbs_report *report);

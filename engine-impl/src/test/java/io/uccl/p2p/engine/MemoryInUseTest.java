@@ -118,17 +118,12 @@ class MemoryInUseTest {
 
   @Test
   void whatIsQueuedBehindLateOperationsEndsWhenNothingMoves() throws InterruptedException {
-    DefaultP2pEngine engine =
-        engine(
-            config("UCCL_P2P_MAX_INFLIGHT_OPS", "1").withStallDeadline(Duration.ofMillis(200)),
-            network);
+    DefaultP2pEngine engine = oneAtATimeAndImpatient();
     Connection connection = connection(engine);
     MemoryRegion local = region(engine);
     TransferBatch late = expired(connection, local, 1);
     Transfer queued = connection.write(local, 0, remote(), 0, 64);
-    assertThatThrownBy(queued::await)
-        .isInstanceOf(DeadlineExceededException.class)
-        .hasMessageContaining("no progress for 200 ms");
+    assertStalled(queued);
     assertThat(queued.buffer()).as("the network never had it").isEqualTo(BufferState.FREE);
     assertThat(connection.isOpen()).isTrue();
     network.report(network.taken.remove());
@@ -140,21 +135,29 @@ class MemoryInUseTest {
 
   @Test
   void whatIsQueuedBehindALongDeadlineEndsWhenNothingMoves() throws InterruptedException {
-    DefaultP2pEngine engine =
-        engine(
-            config("UCCL_P2P_MAX_INFLIGHT_OPS", "1").withStallDeadline(Duration.ofMillis(200)),
-            network);
+    DefaultP2pEngine engine = oneAtATimeAndImpatient();
     Connection connection = connection(engine);
     MemoryRegion local = region(engine);
     TransferBatch patient = writes(connection, local, 1);
     patient.post(WAIT);
     Transfer queued = connection.write(local, 0, remote(), 0, 64);
-    assertThatThrownBy(queued::await)
-        .isInstanceOf(DeadlineExceededException.class)
-        .hasMessageContaining("no progress for 200 ms");
+    assertStalled(queued);
     assertThat(patient.status()).isEqualTo(TransferStatus.IN_FLIGHT);
     network.report(network.taken.take());
     patient.await();
+  }
+
+  /** An engine with room for one operation, and 200 ms for what has no deadline. */
+  private DefaultP2pEngine oneAtATimeAndImpatient() {
+    return engine(
+        config("UCCL_P2P_MAX_INFLIGHT_OPS", "1").withStallDeadline(Duration.ofMillis(200)),
+        network);
+  }
+
+  private static void assertStalled(Transfer transfer) {
+    assertThatThrownBy(transfer::await)
+        .isInstanceOf(DeadlineExceededException.class)
+        .hasMessageContaining("no progress for 200 ms");
   }
 
   @Test
@@ -314,9 +317,7 @@ class MemoryInUseTest {
     Connection connection = connection(engine);
     network.full = true;
     Transfer queued = connection.write(region(engine), 0, remote(), 0, 64);
-    assertThatThrownBy(queued::await)
-        .isInstanceOf(DeadlineExceededException.class)
-        .hasMessageContaining("no progress for 200 ms");
+    assertStalled(queued);
     assertThat(queued.buffer()).isEqualTo(BufferState.FREE);
   }
 

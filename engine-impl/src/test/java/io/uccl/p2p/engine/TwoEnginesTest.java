@@ -538,8 +538,7 @@ class TwoEnginesTest {
     DefaultP2pEngine left = engine(config());
     DefaultP2pEngine right = engine(config());
     Connection connection = connect(left, right);
-    Transfer transfer = connection.write(region(left, 64), 0, region(right, 64).advertise());
-    transfer.await();
+    Transfer transfer = ended(connection, left, right);
     whileTheOwnerIsBusy(
         left,
         () -> {
@@ -555,8 +554,7 @@ class TwoEnginesTest {
     DefaultP2pEngine left = engine(config());
     DefaultP2pEngine right = engine(config());
     Connection connection = connect(left, right);
-    Transfer transfer = connection.write(region(left, 64), 0, region(right, 64).advertise());
-    transfer.await();
+    Transfer transfer = ended(connection, left, right);
     AtomicReference<ReceivedNotification> arrived = new AtomicReference<>();
     whileTheOwnerIsBusy(
         left,
@@ -573,14 +571,22 @@ class TwoEnginesTest {
     DefaultP2pEngine left = engine(config());
     DefaultP2pEngine right = engine(config());
     Connection connection = connect(left, right);
-    Transfer transfer = connection.write(region(left, 64), 0, region(right, 64).advertise());
-    transfer.await();
+    Transfer transfer = ended(connection, left, right);
     CountDownLatch goOn = holdUp(left);
     connection.sendAfter(transfer, note("behind"));
     assertThat(connection.flushNotifications(Duration.ofMillis(10))).isFalse();
     goOn.countDown();
     assertThat(connection.flushNotifications(WAIT)).isTrue();
     assertThat(right.pollNotification()).isNotNull();
+  }
+
+  /** A transfer that has ended well. */
+  private static Transfer ended(
+      Connection connection, DefaultP2pEngine left, DefaultP2pEngine right)
+      throws InterruptedException {
+    Transfer transfer = connection.write(region(left, 64), 0, region(right, 64).advertise());
+    transfer.await();
+    return transfer;
   }
 
   /** The owner goes on when a caller waits for it, or has done all without it. */

@@ -30,7 +30,10 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.PrimitiveIterator;
 import java.util.function.Consumer;
+import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -201,24 +204,25 @@ public final class VerbsEngineFailures {
 
   @Test
   void aQueuePairGoesToError() throws Exception {
-    int[] round = {0};
-    broken(
+    queuePairFails(
         "a queue pair goes to error",
-        1,
-        all -> VerbsFaults.toError(round[0]++ % QUEUE_PAIRS),
-        () -> {},
+        VerbsFaults::toError,
         new Expected(PeerLostException.class, "queue pair went to error", QUICK));
   }
 
   @Test
   void theDeviceSaysThatItRefusedThePeer() throws Exception {
-    int[] round = {0};
-    broken(
+    queuePairFails(
         "the device says that it refused the peer",
-        1,
-        all -> VerbsFaults.refuse(round[0]++ % QUEUE_PAIRS),
-        () -> {},
+        VerbsFaults::refuse,
         new Expected(PeerLostException.class, "IBV_EVENT_QP_ACCESS_ERR", Duration.ofSeconds(10)));
+  }
+
+  /** Each of a connection's queue pairs in turn. */
+  private void queuePairFails(String name, IntConsumer fault, Expected expected)
+      throws InterruptedException {
+    PrimitiveIterator.OfInt pairs = IntStream.iterate(0, n -> (n + 1) % QUEUE_PAIRS).iterator();
+    broken(name, 1, all -> fault.accept(pairs.nextInt()), () -> {}, expected);
   }
 
   @Test

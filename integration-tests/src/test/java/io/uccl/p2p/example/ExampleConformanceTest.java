@@ -38,14 +38,8 @@ class ExampleConformanceTest {
         PROVE
             ? KitProcess.start(List.of(), classPath(), BINDING, "large", List.of("-Dlarge=true"))
             : KitProcess.start(List.of(), classPath(), BINDING, "!prove-only", List.of());
-    return kit.tests(expected());
-  }
-
-  private static List<String> expected() {
-    return KitRules.methods().stream()
-        .filter(rule -> KitRules.isTagged(rule, PROVE ? "large" : "prove-only") == PROVE)
-        .map(KitRules::name)
-        .toList();
+    return kit.tests(
+        PROVE ? KitRules.tagged(KitRules.groups(), "large") : KitRules.everyday(KitRules.groups()));
   }
 
   /** What this JVM has, the example's jar, and its compiled tests. */

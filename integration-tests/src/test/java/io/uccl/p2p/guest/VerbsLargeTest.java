@@ -38,10 +38,6 @@ class VerbsLargeTest {
             "large-regions",
             data,
             List.of(VerbsConformanceTest.NO_LIMIT_OF_A_RULE))
-        .tests(
-            KitRules.methods(data).stream()
-                .filter(rule -> KitRules.isTagged(rule, "large-regions"))
-                .map(KitRules::name)
-                .toList());
+        .tests(KitRules.tagged(data, "large-regions"));
   }
 }

@@ -41,12 +41,7 @@ class VerbsTwoGuestsTest {
 
   @TestFactory
   Stream<DynamicTest> rdmaPasses() throws IOException {
-    List<String> rules =
-        KitRules.methods(GROUPS).stream()
-            .filter(rule -> !KitRules.isTagged(rule, "prove-only"))
-            .map(KitRules::name)
-            .toList();
-    return run(VerbsTwoGuestsKit.class, GROUPS, rules);
+    return run(VerbsTwoGuestsKit.class, GROUPS, KitRules.everyday(GROUPS));
   }
 
   @TestFactory

@@ -74,10 +74,6 @@ class VerbsVariantsTest {
             "!prove-only",
             groups,
             List.of(VerbsConformanceTest.NO_LIMIT_OF_A_RULE))
-        .tests(
-            KitRules.methods(groups).stream()
-                .filter(rule -> !KitRules.isTagged(rule, "prove-only"))
-                .map(KitRules::name)
-                .toList());
+        .tests(KitRules.everyday(groups));
   }
 }

@@ -50,7 +50,8 @@ final class VerbsPaths {
   void set(int index, VerbsNic nic, int ownFirstPacket, VerbsParameters theirs) {
     VerbsParameters.QueuePair theirPair = theirs.queuePairs().get(index);
     VerbsParameters.Nic theirNic = theirs.nics().get(theirPair.nic());
-    check(nic, theirNic);
+    VerbsParameters.Nic ourNic = nic.parameters();
+    check(ourNic, theirNic);
     VerbsOpening opening = nic.opening();
     int at = index * BYTES;
     byte[] gid = new byte[VerbsFound.GID_BYTES];
@@ -66,7 +67,7 @@ final class VerbsPaths {
     int started = Math.min(opening.readsStarted(), nic.found().readsStarted());
     bytes.putInt(at + READS_STARTED, Math.min(started, theirNic.readsServed()));
     bytes.putInt(at + READS_SERVED, nic.readsServed());
-    bytes.putInt(at + BY_GID, isByAddress(nic.parameters(), theirNic) ? 1 : 0);
+    bytes.putInt(at + BY_GID, isByAddress(ourNic, theirNic) ? 1 : 0);
     bytes.putInt(at + THEIR_NIC, theirPair.nic());
   }
 
@@ -77,8 +78,7 @@ final class VerbsPaths {
   }
 
   /** What would else be silence: the device connects, and nothing arrives. */
-  private static void check(VerbsNic nic, VerbsParameters.Nic theirs) {
-    VerbsParameters.Nic ours = nic.parameters();
+  private static void check(VerbsParameters.Nic ours, VerbsParameters.Nic theirs) {
     if (theirs.isEthernet() != ours.isEthernet()) {
       throw new HandshakeException(
           "one side is on InfiniBand, the other on Ethernet",
