@@ -95,7 +95,8 @@ public interface Connection extends AutoCloseable {
   TransferBatch newBatch(int capacity);
 
   /**
-   * Queues a notification for the peer and returns.
+   * Queues a notification for the peer and returns. It keeps the order of calls: behind {@link
+   * #sendAfter} it may wait until whoever drives the transport has come to that one.
    *
    * <p>To a JVM peer a notification of more than 256 KiB travels in pieces, so that heartbeats and
    * the like do not wait behind it. A C++ peer that connected gets its notifications on a
