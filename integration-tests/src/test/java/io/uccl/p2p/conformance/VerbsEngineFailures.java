@@ -445,8 +445,8 @@ public final class VerbsEngineFailures {
   /** A connection with writes and reads under way, and the memory of this side that they use. */
   private final class Traffic {
 
-    /** With their length many seconds of work, so that it is never done before it fails. */
-    private static final int OPERATIONS = 200;
+    /** With their length more than a minute of work, so that it is never done before it fails. */
+    private static final int OPERATIONS = 2000;
 
     private final Connection connection;
     private final RemoteConnection back;

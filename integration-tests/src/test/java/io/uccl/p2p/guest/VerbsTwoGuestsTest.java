@@ -41,7 +41,7 @@ class VerbsTwoGuestsTest {
 
   @TestFactory
   Stream<DynamicTest> rdmaPasses() throws IOException {
-    return run(VerbsTwoGuestsKit.class, GROUPS, KitRules.everyday(GROUPS));
+    return run(1, VerbsTwoGuestsKit.class, GROUPS, KitRules.everyday(GROUPS));
   }
 
   @TestFactory
@@ -53,13 +53,18 @@ class VerbsTwoGuestsTest {
             .filter(method -> method.isAnnotationPresent(Test.class))
             .map(method -> method.getName() + "()")
             .toList();
-    return run(VerbsEngineFailures.class, List.of(), failures);
+    // Soft RoCE sends within the call that posts, and the scheduler does not count that time: a
+    // thread that posts may have the only processor for seconds, while the test waits for it.
+    return run(2, VerbsEngineFailures.class, List.of(), failures);
   }
 
-  private Stream<DynamicTest> run(Class<?> tests, List<Class<?>> groups, List<String> expected)
+  private Stream<DynamicTest> run(
+      int processors, Class<?> tests, List<Class<?>> groups, List<String> expected)
       throws IOException {
-    Guest peers = Guest.startVisibly(options(2), agent());
-    List<String> first = new ArrayList<>(Guest.command(options(1).toArray(String[]::new)));
+    // Two guests with one processor each are faster than with more, where the machine has two.
+    Guest peers = Guest.startVisibly(options(1, 2), agent());
+    List<String> first =
+        new ArrayList<>(Guest.command(options(processors, 1).toArray(String[]::new)));
     first.addAll(List.of("env", VerbsConformanceTest.JVM_OPTIONS));
     return KitProcess.start(
             first,
@@ -74,13 +79,12 @@ class VerbsTwoGuestsTest {
         .onClose(peers::close);
   }
 
-  private List<String> options(int side) {
+  private List<String> options(int processors, int side) {
     return List.of(
         "-t",
         Integer.toString(SECONDS),
-        // Two guests with one processor each are faster than with more, where the machine has two.
         "-c",
-        "1",
+        Integer.toString(processors),
         "-m",
         "3072",
         "-s",
