@@ -73,6 +73,8 @@ public final class EngineConfig {
 
   /**
    * How long an operation without an explicit deadline may go without progress; 30 s by default.
+   * Progress of its connection counts; but where nothing else can end it, as on cxi, not that of
+   * operations that came after it.
    *
    * @throws IllegalArgumentException if not positive
    */

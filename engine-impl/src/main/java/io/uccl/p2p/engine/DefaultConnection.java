@@ -19,6 +19,7 @@ import io.uccl.p2p.TransferStatus;
 import io.uccl.p2p.spi.Channel;
 import io.uccl.p2p.spi.OpBuffer;
 import io.uccl.p2p.spi.RegionName;
+import io.uccl.p2p.spi.TransportCapabilities;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -75,6 +76,7 @@ final class DefaultConnection implements Connection {
   private @Nullable OperationBatch cursor;
   private int inFlight;
   private int late;
+  private long reports;
   private @Nullable P2pException refusal;
   private long refusalTime;
   private final List<FailedReport> heldReports = new ArrayList<>();
@@ -459,9 +461,15 @@ final class DefaultConnection implements Connection {
         && link.send(ControlCodec.encodeRevoke(name.rid(), name.idx()));
   }
 
+  /** How many operations, and parts of them, the transport has reported. */
+  long reports() {
+    return reports;
+  }
+
   /** The transport has reported an operation, or a part of one. */
   void completed(OperationBatch batch, int index, @Nullable P2pException cause) {
     inFlight--;
+    reports++;
     if (revoked.isDraining()) {
       RevokedRegions.Drain drained = revoked.ended(batch.operations().remoteIdx(index));
       if (drained != null) {
@@ -603,16 +611,25 @@ final class DefaultConnection implements Connection {
       OperationBatch following = batch.nextLive;
       // A deadline of its own stands in place of this one. What is queued waits for what is in
       // flight and subject to this limit too; unless that has passed and changed nothing.
-      if (!batch.isBounded()
-          && (batch.outstanding() > 0 || !waits)
-          && batch.isStalled(now, progressTime, engine.stallNanos())) {
-        expire(
-            batch,
-            "no progress for " + engine.stallNanos() / 1_000_000 + " ms",
-            "Look whether the peer and the network still work");
+      if (!batch.isBounded()) {
+        if ((batch.outstanding() > 0 || !waits)
+            && batch.isStalled(now, progressTime, engine.stallNanos())) {
+          expire(batch, noProgress(""), "Look whether the peer and the network still work");
+        } else if (engine.expiry() == TransportCapabilities.Expiry.STAYS_IN_USE
+            && batch.isOvertaken(now, engine.window(), engine.stallNanos())) {
+          // Elsewhere an end is not lost alone: what goes wrong ends the channel.
+          expire(
+              batch,
+              noProgress(" of it, while later operations ended"),
+              "Look at the error counters of the network interface: it may have lost the completion");
+        }
       }
       batch = following;
     }
+  }
+
+  private String noProgress(String more) {
+    return "no progress for " + engine.stallNanos() / 1_000_000 + " ms" + more;
   }
 
   private boolean hasUnboundedInFlight() {

@@ -56,6 +56,9 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   private int failedIndex;
   private @Nullable P2pException cause;
   private int late;
+  // Reports of the connection when something of this batch was posted or reported last.
+  private long reportsThen;
+  private long lastNotOvertaken;
   @Nullable OperationBatch previousLive;
   @Nullable OperationBatch nextLive;
 
@@ -168,6 +171,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     postedSize = size;
     bounded = limitNanos > 0;
     since = System.nanoTime();
+    lastNotOvertaken = since;
     deadline = since + limitNanos;
     Arrays.fill(results, 0, size, PENDING);
     next = 0;
@@ -344,6 +348,19 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     return now - since >= limitNanos && now - lastProgress >= limitNanos;
   }
 
+  /**
+   * Whether for a time nothing of what the transport has of it was reported, while all that the
+   * transport had with it was, and some of what came later. To be asked with each look at the clock.
+   *
+   * @param window how much the transport has at most
+   */
+  boolean isOvertaken(long now, int window, long limitNanos) {
+    if (outstanding == 0 || connection.reports() - reportsThen <= window) {
+      lastNotOvertaken = now;
+    }
+    return now - since >= limitNanos && now - lastNotOvertaken >= limitNanos;
+  }
+
   /** Counts whole operations as posted. */
   void posted(int count) {
     for (int i = next; i < next + count; i++) {
@@ -351,6 +368,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     }
     next += count;
     outstanding += count;
+    reportsThen = connection.reports();
   }
 
   /** Counts a part of the next operation as posted. */
@@ -358,6 +376,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     parts[next] = nextOffset == 0 ? 1 : parts[next] + 1;
     nextOffset += length;
     outstanding++;
+    reportsThen = connection.reports();
     if (nextOffset == operations.length(next)) {
       next++;
       nextOffset = 0;
@@ -367,6 +386,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   /** Counts an operation, or a part of one, as done. */
   void done(int index) {
     outstanding--;
+    reportsThen = connection.reports();
     if (--parts[index] == 0 && index < next && results[index] == PENDING) {
       results[index] = DONE;
     }
@@ -375,6 +395,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   /** Counts an operation, or a part of one, as failed. The first cause stays. */
   void failed(int index, P2pException failure) {
     outstanding--;
+    reportsThen = connection.reports();
     parts[index]--;
     results[index] = FAILED;
     note(index, failure);

@@ -204,6 +204,33 @@ abstract class MemoryRules extends Rules {
     }
   }
 
+  @Test
+  @DisplayName("M8 What is not reported expires, though all that comes later is")
+  void overtaken() throws InterruptedException {
+    try (Watch watch = Watch.uncancellable();
+        Session session = session(kit().config(watch).withStallDeadline(LIMIT))) {
+      Connection connection = session.connection();
+      MemoryRegion local = session.local(SIZE);
+      FifoDescriptor there = session.remote(SIZE).advertise();
+      watch.withhold();
+      Transfer lost = connection.read(session.local(SIZE), 0, there);
+      watch.awaitPosted(1);
+      watch.pass();
+      long start = System.nanoTime();
+      while (!lost.poll()) {
+        finish(connection.write(local, 0, there));
+        assertThat(System.nanoTime() - start).as("it expires in time").isLessThan(Limits.PATIENCE.toNanos());
+      }
+      assertThat(lost.failure())
+          .isInstanceOf(DeadlineExceededException.class)
+          .hasMessageContaining("while later operations ended");
+      assertThat(lost.buffer()).isEqualTo(BufferState.IN_USE);
+      watch.report();
+      awaitFree(lost);
+      finish(connection.write(local, 0, there));
+    }
+  }
+
   /** Posts a batch that is not reported, and sees it fail by its deadline, and nothing else. */
   private static void expire(Watch watch, TransferBatch batch) throws InterruptedException {
     watch.withhold();

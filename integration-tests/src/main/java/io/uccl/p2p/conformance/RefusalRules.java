@@ -24,6 +24,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Random;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
@@ -34,6 +35,10 @@ import org.junit.jupiter.api.Test;
 abstract class RefusalRules extends Rules {
 
   private static final int SIZE = 20_000;
+
+  /** Where a descriptor says of which life it is. */
+  private static final int LIFE = 28;
+
   private static final long HERE = 404;
   private static final long THERE = 505;
 
@@ -350,6 +355,70 @@ abstract class RefusalRules extends Rules {
         }
       }
     }
+  }
+
+  @Test
+  @DisplayName("R13 Whatever a descriptor says, it costs an operation or its connection alone")
+  void damagedDescriptors() throws InterruptedException {
+    try (Session session = session()) {
+      Connection beside = session.connectAgain();
+      RemoteRegion remote = session.remote(SIZE);
+      RemoteRegion closedToAll = session.peer().register(SIZE, RegionAccess.LOCAL);
+      closedToAll.fill(THERE);
+      MemoryRegion local = session.local(3 * SIZE);
+      fill(local, HERE);
+      List<FifoDescriptor> all = damaged(remote.advertise());
+      Connection connection = session.connection();
+      for (int round = 0; round < times(all.size()); round++) {
+        FifoDescriptor wrong = all.get(round);
+        long length = Math.min(SIZE, wrong.length());
+        Transfer transfer =
+            round % 2 == 0
+                ? connection.write(local, SIZE, wrong, 0, length)
+                : connection.read(local, SIZE, wrong, 0, length);
+        String what = "descriptor " + wrong + ", " + seedText();
+        endedOrRefused(what, transfer);
+        Session.check(what, local, 0, SIZE, HERE, 0);
+        Session.check(what, local, 2 * SIZE, SIZE, HERE, 2 * SIZE);
+        if (!connection.isOpen()) {
+          connection = session.connectAgain();
+        }
+      }
+      closedToAll.check("memory for the peer alone", THERE);
+      LocalRules.stillWorks(beside, local, remote);
+      LocalRules.stillWorks(connection, local, remote);
+    }
+  }
+
+  /** A right one with one byte that is another, and some of any bytes; all of the right life. */
+  private List<FifoDescriptor> damaged(FifoDescriptor right) {
+    List<byte[]> all = new ArrayList<>();
+    for (int at = 0; at < FifoDescriptor.BYTES; at++) {
+      for (byte value : new byte[] {0, 1, -1}) {
+        byte[] bytes = right.encode();
+        bytes[at] = value;
+        all.add(bytes);
+      }
+    }
+    Random random = random();
+    for (int i = 0; i < 20; i++) {
+      byte[] bytes = new byte[FifoDescriptor.BYTES];
+      random.nextBytes(bytes);
+      all.add(bytes);
+    }
+    Collections.shuffle(all, random);
+    // One of another life does not come to the transport: R4.
+    all.forEach(bytes -> System.arraycopy(right.encode(), LIFE, bytes, LIFE, Integer.BYTES));
+    return all.stream().map(FifoDescriptor::decode).filter(each -> !each.equals(right)).toList();
+  }
+
+  private void endedOrRefused(String what, Transfer transfer) throws InterruptedException {
+    try {
+      assertThat(transfer.await(Limits.PATIENCE)).as("%s: it ended in time", what).isTrue();
+    } catch (P2pException e) {
+      assertRefused(what, e);
+    }
+    assertThat(transfer.buffer()).as(what).isEqualTo(BufferState.FREE);
   }
 
   private void endedOrRefused(RemoteConnection connection, String batch) {
