@@ -1,5 +1,6 @@
 /*
- * libibverbs with faults that a test asks for: a queue pair goes to error, a device sends an event.
+ * libibverbs with faults that a test asks for: a queue pair goes to error, a device sends an event,
+ * connecting a queue pair takes long.
  *
  * UCCL_IBV_SO names this library. It has the few functions that faults need, and all the others
  * are found behind it, in the real libibverbs that it is linked to. A test loads the same file and
@@ -78,6 +79,31 @@ int ibv_destroy_qp(struct ibv_qp *pair)
     return result;
 }
 
+/* -- connecting */
+
+static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t connect_changed = PTHREAD_COND_INITIALIZER;
+static bool is_holding;
+static int held;
+
+/* A kernel that looks for the peer's address takes as long as a test wants. */
+int ibv_modify_qp(struct ibv_qp *pair, struct ibv_qp_attr *attributes, int mask)
+{
+    int (*modify)(struct ibv_qp *, struct ibv_qp_attr *, int);
+    FIND(modify, "ibv_modify_qp");
+    if ((mask & IBV_QP_STATE) != 0 && attributes->qp_state == IBV_QPS_RTR) {
+        pthread_mutex_lock(&connect_lock);
+        held++;
+        pthread_cond_broadcast(&connect_changed);
+        while (is_holding) {
+            pthread_cond_wait(&connect_changed, &connect_lock);
+        }
+        held--;
+        pthread_mutex_unlock(&connect_lock);
+    }
+    return modify(pair, attributes, mask);
+}
+
 /* -- events */
 
 int ibv_get_async_event(struct ibv_context *context, struct ibv_async_event *event)
@@ -113,6 +139,30 @@ void ibv_ack_async_event(struct ibv_async_event *event)
 }
 
 /* -- what a test asks for */
+
+/* From now on connecting a queue pair does not return, or returns again. */
+JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_holdConnects(JNIEnv *env, jclass type,
+                                                                       jboolean hold)
+{
+    (void)env;
+    (void)type;
+    pthread_mutex_lock(&connect_lock);
+    is_holding = hold == JNI_TRUE;
+    pthread_cond_broadcast(&connect_changed);
+    pthread_mutex_unlock(&connect_lock);
+}
+
+/* Returns when a queue pair is being connected. */
+JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_awaitConnect(JNIEnv *env, jclass type)
+{
+    (void)env;
+    (void)type;
+    pthread_mutex_lock(&connect_lock);
+    while (held == 0) {
+        pthread_cond_wait(&connect_changed, &connect_lock);
+    }
+    pthread_mutex_unlock(&connect_lock);
+}
 
 /* Moves the n-th youngest queue pair to error, the youngest one is 0; returns an errno. */
 JNIEXPORT jint JNICALL Java_io_uccl_p2p_guest_VerbsFaults_breakQueuePair(JNIEnv *env, jclass type,

@@ -262,9 +262,13 @@ struct p2p_verbs_making {
  */
 int64_t p2p_verbs_create(struct p2p_verbs_making *making, struct p2p_verbs_report *report);
 
+/* Destroys all of its queue pairs but the first "count". Before it is connected. */
+int64_t p2p_verbs_reduce(int64_t connection, int32_t count, struct p2p_verbs_report *report);
+
 /*
- * Connects the first "count" of its queue pairs to the peer's, one path each; others are destroyed.
- * Afterwards they serve the peer, and operations can be posted.
+ * Connects its queue pairs to the peer's, one path each. Afterwards they serve the peer, and
+ * operations can be posted. The kernel may look for the peer's address for a second, so another
+ * thread than the one that uses the NICs may call this; nobody uses the connection meanwhile.
  */
 int64_t p2p_verbs_connect(int64_t connection, const struct p2p_verbs_path *paths, int32_t count,
                           struct p2p_verbs_report *report);

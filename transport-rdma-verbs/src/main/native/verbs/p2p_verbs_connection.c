@@ -284,20 +284,14 @@ static bool is_path(const struct p2p_verbs_nic *nic, const struct p2p_verbs_path
            (path->by_gid == 0 || nic->gid_index >= 0);
 }
 
-int64_t p2p_verbs_connect(int64_t handle, const struct p2p_verbs_path *paths, int32_t count,
-                          struct p2p_verbs_report *report)
+int64_t p2p_verbs_reduce(int64_t handle, int32_t count, struct p2p_verbs_report *report)
 {
     struct p2p_verbs_connection *connection = p2p_verbs_connection_of(handle);
     if (report == NULL) {
         return -(int64_t)EINVAL;
     }
-    bool good = connection != NULL && paths != NULL && count >= 1 &&
-                count <= connection->pair_count;
-    for (int32_t i = 0; good && i < count; i++) {
-        good = is_path(connection->pairs[i].nic, &paths[i]);
-    }
-    if (!good) {
-        return p2p_verbs_failed("p2p_verbs_connect", EINVAL, "arguments", report);
+    if (connection == NULL || count < 1 || count > connection->pair_count) {
+        return p2p_verbs_failed("p2p_verbs_reduce", EINVAL, "arguments", report);
     }
     while (connection->pair_count > count) {
         int result = destroy_pair(&connection->pairs[connection->pair_count - 1]);
@@ -305,6 +299,23 @@ int64_t p2p_verbs_connect(int64_t handle, const struct p2p_verbs_path *paths, in
             return p2p_verbs_failed("ibv_destroy_qp", result, "", report);
         }
         connection->pair_count--;
+    }
+    return 0;
+}
+
+int64_t p2p_verbs_connect(int64_t handle, const struct p2p_verbs_path *paths, int32_t count,
+                          struct p2p_verbs_report *report)
+{
+    struct p2p_verbs_connection *connection = p2p_verbs_connection_of(handle);
+    if (report == NULL) {
+        return -(int64_t)EINVAL;
+    }
+    bool good = connection != NULL && paths != NULL && count == connection->pair_count;
+    for (int32_t i = 0; good && i < count; i++) {
+        good = is_path(connection->pairs[i].nic, &paths[i]);
+    }
+    if (!good) {
+        return p2p_verbs_failed("p2p_verbs_connect", EINVAL, "arguments", report);
     }
     for (int32_t i = 0; i < count; i++) {
         struct p2p_verbs_queue_pair *pair = &connection->pairs[i];

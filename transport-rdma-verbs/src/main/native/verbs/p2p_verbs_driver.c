@@ -181,7 +181,8 @@ static bool connect_to(struct side *here, const struct side *there)
     for (int i = 0; i < here->making.pairs; i++) {
         paths[i] = path_to(here, there, i);
     }
-    return told("connect", p2p_verbs_connect(here->connection, paths, there->making.pairs, &report), &report);
+    return told("reduce", p2p_verbs_reduce(here->connection, there->making.pairs, &report), &report) &&
+           told("connect", p2p_verbs_connect(here->connection, paths, there->making.pairs, &report), &report);
 }
 
 /* A connection of so many queue pairs between the two. */
@@ -842,6 +843,10 @@ static void says_no(struct side *here, char **arguments)
     making.pairs = P2P_VERBS_PAIRS + 1;
     check(p2p_verbs_create(&making, &report) == -EINVAL, "too many queue pairs");
     check(p2p_verbs_create(NULL, &report) == -EINVAL, "a connection of nothing");
+    check(p2p_verbs_reduce(0, 1, &report) == -EINVAL, "reduce of nothing");
+    check(p2p_verbs_reduce(here->connection, 0, &report) == -EINVAL, "reduce to nothing");
+    check(p2p_verbs_reduce(here->connection, 2, &report) == -EINVAL,
+          "reduce to more queue pairs than there are");
     check(p2p_verbs_connect(0, &path, 1, &report) == -EINVAL, "connect of nothing");
     check(p2p_verbs_connect(here->connection, NULL, 1, &report) == -EINVAL, "connect to nothing");
     check(p2p_verbs_connect(here->connection, &path, 2, &report) == -EINVAL,

@@ -82,6 +82,13 @@ jlong SHIM(create)(JNIEnv *env, jclass type, jlong making, jlong report)
     return p2p_verbs_create(at(making), at(report));
 }
 
+jlong SHIM(reduce)(JNIEnv *env, jclass type, jlong connection, jint count, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_reduce(connection, count, at(report));
+}
+
 jlong SHIM(connect)(JNIEnv *env, jclass type, jlong connection, jlong paths, jint count,
                     jlong report)
 {

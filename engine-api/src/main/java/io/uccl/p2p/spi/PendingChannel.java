@@ -17,6 +17,15 @@ public interface PendingChannel {
    */
   Channel complete(byte[] remote);
 
+  /**
+   * Whether the acceptor's parameters are sent when its channel is ready, so that the connector may
+   * post as soon as it has them. Else they are sent at once; that is for channels that get ready by
+   * what the connector does with them.
+   */
+  default boolean answersWhenReady() {
+    return false;
+  }
+
   /** Gives it up and frees everything. Does nothing after {@link #complete}. Idempotent. */
   void abort();
 }

@@ -18,6 +18,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
@@ -37,6 +38,8 @@ import org.slf4j.LoggerFactory;
  *   READY      ----------------------------> accept returns
  *   connect returns
  * </pre>
+ *
+ * <p>The acceptor's handshake waits until its channel is ready, where the transport wants that.
  *
  * <p>A handshake without a trailer is a C++ engine's, if the transport shares that engine's. Such a
  * peer is called foreign here. It gets nothing but handshakes and notifications, so there is no
@@ -89,6 +92,8 @@ final class ConnectionSetup {
   private boolean over;
   private boolean shared;
   private byte @Nullable [] heldParameters;
+  // Of the acceptor, until its channel is ready.
+  private byte @Nullable [] heldAnswer;
 
   // -- of a foreign peer
   private boolean foreign;
@@ -476,19 +481,27 @@ final class ConnectionSetup {
       PendingChannel mine = pending();
       if (role == ChannelRole.ACCEPTOR) {
         // Taken before complete: that ends the pending channel's own life.
-        byte[] answer = engine.handshake(mine.parameters(), false);
+        heldAnswer = engine.handshake(mine.parameters(), false);
         complete(mine, parameters);
-        if (foreign) {
-          dialForNotifications();
-          link.send(answer, () -> engine.loop().run(() -> attempt(this::answered)));
-        } else {
-          link.send(answer);
+        if (!mine.answersWhenReady()) {
+          sendAnswer();
         }
       } else {
         complete(mine, parameters);
       }
     } catch (P2pException e) {
       fail(located(e));
+    }
+  }
+
+  private void sendAnswer() {
+    byte[] answer = Objects.requireNonNull(heldAnswer);
+    heldAnswer = null;
+    if (foreign) {
+      dialForNotifications();
+      link.send(answer, () -> engine.loop().run(() -> attempt(this::answered)));
+    } else {
+      link.send(answer);
     }
   }
 
@@ -520,6 +533,9 @@ final class ConnectionSetup {
   /** The transport says that the channel can carry operations. */
   void channelReady() {
     channelReady = true;
+    if (heldAnswer != null) {
+      sendAnswer();
+    }
     if (role == ChannelRole.CONNECTOR) {
       if (!foreign) {
         link.send(ControlCodec.encodeReady());
@@ -583,7 +599,7 @@ final class ConnectionSetup {
     if (connection != null && cause instanceof RemoteAccessException) {
       connection.refused(cause);
     } else {
-      fail(cause);
+      fail(connection == null ? located(cause) : cause);
     }
   }
 

@@ -215,6 +215,11 @@ final class WatchedTransport implements Transport {
     }
 
     @Override
+    public boolean answersWhenReady() {
+      return pending.answersWhenReady();
+    }
+
+    @Override
     public void abort() {
       pending.abort();
     }

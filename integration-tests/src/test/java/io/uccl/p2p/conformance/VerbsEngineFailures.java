@@ -17,6 +17,7 @@ import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PostResult;
 import io.uccl.p2p.RemoteAccessException;
+import io.uccl.p2p.ResourceClosedException;
 import io.uccl.p2p.Transfer;
 import io.uccl.p2p.TransferBatch;
 import io.uccl.p2p.TransferStatus;
@@ -31,6 +32,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.PrimitiveIterator;
+import java.util.concurrent.FutureTask;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
@@ -249,6 +251,75 @@ public final class VerbsEngineFailures {
       }
     }
     report("the device fails", worst);
+  }
+
+  // -- peers that are hard to find
+
+  @Test
+  void whoIsHardToFindHoldsNobodyUp() throws Exception {
+    try (Session session = Session.open(process, config);
+        MemoryRegion local = session.local(SIZE)) {
+      RemoteRegion remote = session.remote(SIZE);
+      FutureTask<Connection> connect =
+          new FutureTask<>(
+              () -> session.engine().connect(session.peer().metadata(), Limits.PATIENCE));
+      whileConnecting(
+          connect, () -> LocalRules.stillWorks(session.connection(), local, remote));
+      Connection connection = connect.get();
+      session.peer().accept();
+      LocalRules.stillWorks(connection, local, remote);
+    }
+  }
+
+  @Test
+  void whoIsAcceptedAndHardToFindHoldsNobodyUpAndHearsOfItWhenItCanPost() throws Exception {
+    try (Session session = Session.open(process, config);
+        MemoryRegion local = session.local(SIZE)) {
+      RemoteRegion remote = session.remote(SIZE);
+      FifoDescriptor here = local.advertise();
+      FifoDescriptor there = remote.advertise();
+      FutureTask<RemoteConnection> connect =
+          new FutureTask<>(() -> session.peer().connect(session.engine().metadata()));
+      whileConnecting(
+          connect, () -> finish(session.connection().write(local, 0, there, 0, SIZE)));
+      RemoteConnection theirs = connect.get();
+      remote.fill(THERE);
+      theirs.run(new RemoteConnection.Operation(true, remote, 0, here, 0, SIZE));
+      Session.check("a write of the peer", local, THERE);
+    }
+  }
+
+  @Test
+  void anEngineClosesWhileAPeerIsLookedFor() throws Exception {
+    try (Session session = Session.open(process, config)) {
+      FutureTask<Connection> connect =
+          new FutureTask<>(
+              () -> session.engine().connect(session.peer().metadata(), Limits.PATIENCE));
+      whileConnecting(
+          connect,
+          () -> LocalRules.quickly("close of the engine", () -> session.engine().close()));
+      assertThatThrownBy(connect::get).hasCauseInstanceOf(ResourceClosedException.class);
+    }
+    try (Session session = Session.open(process, config)) {
+      works(session.engine(), session.peer());
+    }
+  }
+
+  /** Does something while the queue pairs of a connection are being connected on this side. */
+  private static void whileConnecting(FutureTask<?> connect, Step step) throws Exception {
+    VerbsFaults.holdConnects();
+    try {
+      new Thread(connect, "connects").start();
+      VerbsFaults.awaitConnect();
+      step.run();
+      assertThat(connect.isDone()).as("it is connected").isFalse();
+    } finally {
+      VerbsFaults.letConnectsGo();
+    }
+  }
+
+  private interface Step {
+    void run() throws Exception;
   }
 
   // -- memory

@@ -52,6 +52,21 @@ public final class VerbsFaults {
     assertThat(sendEvent(QUEUE_PAIR_ACCESS_ERROR, n)).as("errno").isZero();
   }
 
+  /** From now on the kernel finds no peer's address, but goes on looking. */
+  public static void holdConnects() {
+    holdConnects(true);
+  }
+
+  /** It has found them. */
+  public static void letConnectsGo() {
+    holdConnects(false);
+  }
+
+  /** Waits until it looks for one. */
+  public static native void awaitConnect();
+
+  private static native void holdConnects(boolean hold);
+
   private static native int breakQueuePair(int n);
 
   private static native int sendEvent(int type, int n);

@@ -6,15 +6,19 @@ import io.uccl.p2p.spi.nativelib.Errno;
 import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.lang.ref.Reference;
 import java.util.List;
+import java.util.concurrent.Executor;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reliable connected queue pairs that lead to one peer, spread over the NICs. Made, they receive
  * nothing; connected, they carry operations; broken, they give back what they have; destroyed, they
  * are no more. {@code p2p_verbs.h} draws what it is made of as {@code struct p2p_verbs_making}.
  *
- * <p>Threads: the transport's owner, then the engine's thread for releases.
+ * <p>Threads: the transport's owner, then the engine's thread for releases; in between, one that
+ * connects.
  */
 final class VerbsConnection {
 
@@ -42,6 +46,7 @@ final class VerbsConnection {
   private final VerbsReport report = new VerbsReport();
   private final long handle;
   private int theirNics;
+  private volatile boolean connecting;
   private boolean destroyed;
 
   /**
@@ -94,32 +99,48 @@ final class VerbsConnection {
   }
 
   /**
-   * Connects its queue pairs to the peer's; those of the side that has more are given up.
+   * Connects its queue pairs to the peer's; those of the side that has more are given up. The
+   * kernel may look for the peer's address for a second, so another thread does it. Until it has,
+   * this cannot be destroyed.
    *
-   * @throws HandshakeException if the device refuses, or the peer is on another network
+   * @param then hears of the end, on that thread: of the device's refusal, or null
+   * @throws HandshakeException if the peer is on another network
    */
-  void connect(VerbsParameters theirs) {
+  void connect(
+      VerbsParameters theirs, Executor connector, Consumer<@Nullable HandshakeException> then) {
     int count = Math.min(numbers.length, theirs.queuePairs().size());
     VerbsPaths paths = new VerbsPaths(count);
     for (int i = 0; i < count; i++) {
       paths.set(i, nics.get(i % nics.size()), firstPackets[i], theirs);
     }
-    if (connect(paths, count) < 0) {
+    if (VerbsShim.reduce(handle, count, report.address()) < 0) {
       throw new HandshakeException(
-          "the device does not connect to the peer's queue pair",
-          report.detail(
-              "See that the peer's address can be reached from this one (ping), and that both ports"
-                  + " are in one network; UCCL_P2P_RDMA_GID_INDEX chooses another address"));
+          "the device keeps queue pairs that the peer has none for",
+          report.detail("Close the engine and open a new one"));
     }
     theirNics = theirs.nics().size();
+    connecting = true;
+    try {
+      connector.execute(() -> then.accept(connect(paths, count)));
+    } catch (RuntimeException | Error e) {
+      connecting = false;
+      throw e;
+    }
   }
 
-  private long connect(VerbsPaths paths, int count) {
+  private @Nullable HandshakeException connect(VerbsPaths paths, int count) {
     try {
-      return VerbsShim.connect(handle, paths.address(), count, report.address());
+      return VerbsShim.connect(handle, paths.address(), count, report.address()) >= 0
+          ? null
+          : new HandshakeException(
+              "the device does not connect to the peer's queue pair",
+              report.detail(
+                  "See that the peer's address can be reached from this one (ping), and that both"
+                      + " ports are in one network; UCCL_P2P_RDMA_GID_INDEX chooses another address"));
     } finally {
-      // Its memory goes with it.
+      // Their memory goes with them.
       Reference.reachabilityFence(paths);
+      connecting = false;
     }
   }
 
@@ -145,10 +166,11 @@ final class VerbsConnection {
 
   /**
    * What is outstanding comes back, and the peer is served no more. A device that refuses has
-   * failed, which its events tell.
+   * failed, which its events tell. One that is being connected has nothing outstanding, and goes
+   * when that is over.
    */
   void breakPairs() {
-    if (!destroyed) {
+    if (!destroyed && !connecting) {
       VerbsShim.breakConnection(handle, report.address());
     }
   }
@@ -166,7 +188,10 @@ final class VerbsConnection {
   enum Destruction {
     /** Nothing touches the memory of its operations any more. */
     DONE,
-    /** Work requests have not come back; to be tried again when the NICs have been polled. */
+    /**
+     * Work requests have not come back, or it is being connected; to be tried again when the NICs
+     * have been polled.
+     */
     LATER,
     /** The device keeps it. */
     REFUSED
@@ -178,6 +203,9 @@ final class VerbsConnection {
    * @param outstandingToo if work requests are outstanding, which nobody polls for any more
    */
   Destruction destroy(boolean outstandingToo) {
+    if (connecting) {
+      return Destruction.LATER;
+    }
     if (!destroyed) {
       long result = VerbsShim.destroy(handle, outstandingToo, report.address());
       if (result < 0) {

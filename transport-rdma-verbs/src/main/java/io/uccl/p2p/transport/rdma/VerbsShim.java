@@ -50,6 +50,8 @@ final class VerbsShim implements NativeLibrary.Binding {
 
   static native long create(long making, long report);
 
+  static native long reduce(long connection, int count, long report);
+
   static native long connect(long connection, long paths, int count, long report);
 
   static native long breakConnection(long connection, long report);

@@ -27,7 +27,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -51,6 +55,9 @@ final class VerbsTransport implements Transport {
 
   /** While it is never idle, events are looked for so often; each look is a system call. */
   private static final long EVENTS_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+
+  /** A peer that is hard to find does not keep all others waiting. */
+  private static final int CONNECTORS = 4;
 
   /** The clock is read once in so many polls; of a device in software one may take long. */
   private static final int POLLS_PER_CLOCK = 8;
@@ -86,7 +93,11 @@ final class VerbsTransport implements Transport {
   private final ArrayDeque<VerbsChannel> retiring = new ArrayDeque<>();
 
   private final Set<VerbsMemory> memories = new LinkedHashSet<>();
-  private final ArrayDeque<VerbsChannel> ready = new ArrayDeque<>();
+  /** Connects queue pairs. */
+  private final ThreadPoolExecutor connector = connector();
+
+  /** What it came to. */
+  private final Queue<Connected> connected = new ConcurrentLinkedQueue<>();
 
   /** Operations that the devices do not have any more, or never had. */
   private final ArrayDeque<Ended> ended = new ArrayDeque<>();
@@ -106,6 +117,9 @@ final class VerbsTransport implements Transport {
 
   private final WakeUp wakeUp;
   private volatile boolean closed;
+
+  /** The queue pairs of a channel are connected, or the device refused. */
+  private record Connected(VerbsChannel channel, @Nullable HandshakeException failure) {}
 
   /** An operation that was taken and ended without a completion. */
   private record Ended(long id, VerbsChannel channel, P2pException failure) {}
@@ -148,6 +162,24 @@ final class VerbsTransport implements Transport {
       opened.forEach(VerbsNic::shutDown);
       throw e;
     }
+  }
+
+  /** Threads that go when nothing is connected for a second. */
+  private static ThreadPoolExecutor connector() {
+    ThreadPoolExecutor threads =
+        new ThreadPoolExecutor(
+            CONNECTORS,
+            CONNECTORS,
+            1,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            work -> {
+              Thread thread = new Thread(work, "p2p-rdma-connect");
+              thread.setDaemon(true);
+              return thread;
+            });
+    threads.allowCoreThreadTimeOut(true);
+    return threads;
   }
 
   private WakeUp openWakeUp() {
@@ -240,16 +272,22 @@ final class VerbsTransport implements Transport {
         if (failed) {
           throw new HandshakeException("the device failed during the handshake", DEVICE_FAILED);
         }
-        connection.connect(VerbsParameters.decode(remote));
+        VerbsParameters theirs = VerbsParameters.decode(remote);
+        VerbsChannel channel = new VerbsChannel(VerbsTransport.this, tag, connection);
+        connection.connect(theirs, connector, failure -> connected(channel, failure));
+        channels.set(tag, channel);
+        done = true;
+        return channel;
       } catch (HandshakeException e) {
         abort();
         throw e;
       }
-      done = true;
-      VerbsChannel channel = new VerbsChannel(VerbsTransport.this, tag, connection);
-      channels.set(tag, channel);
-      ready.add(channel);
-      return channel;
+    }
+
+    /** What the connector posts first, the acceptor's queue pairs have to be able to receive. */
+    @Override
+    public boolean answersWhenReady() {
+      return true;
     }
 
     @Override
@@ -261,9 +299,14 @@ final class VerbsTransport implements Transport {
     }
   }
 
+  /** Any thread. */
+  private void connected(VerbsChannel channel, @Nullable HandshakeException failure) {
+    connected.add(new Connected(channel, failure));
+    wakeUp.give();
+  }
+
   /** A channel was closed: it goes when its last operation has come back. */
   void retire(VerbsChannel channel) {
-    ready.remove(channel);
     // An operation that was posted after the close comes back to a channel that has gone.
     if (!channel.hasOutstanding()
         && channels.get(channel.tag()) == channel
@@ -383,8 +426,8 @@ final class VerbsTransport implements Transport {
     if (hasEvents || eventsAreDue()) {
       moved = readEvents(into);
     }
-    for (VerbsChannel channel = ready.poll(); channel != null; channel = ready.poll()) {
-      into.ready(channel);
+    for (Connected each = connected.poll(); each != null; each = connected.poll()) {
+      connected(each, into);
       moved = true;
     }
     while (!ended.isEmpty() && into.remaining() > 0) {
@@ -398,6 +441,19 @@ final class VerbsTransport implements Transport {
       retireSome();
     }
     return moved;
+  }
+
+  private void connected(Connected result, CompletionBuffer into) {
+    VerbsChannel channel = result.channel();
+    if (channel.failure() != null) {
+      // It was closed, or failed, meanwhile.
+      return;
+    }
+    if (result.failure() == null) {
+      into.ready(channel);
+    } else {
+      channelFailed(channel, result.failure(), into);
+    }
   }
 
   private boolean eventsAreDue() {
@@ -484,7 +540,6 @@ final class VerbsTransport implements Transport {
 
   /** Its operations come back with the cause, which is the first one. */
   private void channelFailed(VerbsChannel channel, P2pException cause, CompletionBuffer into) {
-    ready.remove(channel);
     channel.fail(cause);
     into.failed(channel, cause);
   }
@@ -605,7 +660,7 @@ final class VerbsTransport implements Transport {
 
   @Override
   public void block(long nanos) {
-    if (ready.isEmpty() && ended.isEmpty() && !hasEvents) {
+    if (connected.isEmpty() && ended.isEmpty() && !hasEvents) {
       int count = failed ? 0 : nics.size();
       hasEvents = VerbsShim.await(nicHandles.address(), count, wakeUp.descriptor(), nanos) > 0;
     }
@@ -643,8 +698,25 @@ final class VerbsTransport implements Transport {
    * @throws TransportException if a device keeps something
    */
   synchronized void shutDown() {
+    awaitConnector();
     List.copyOf(connections).forEach(this::end);
     nics.forEach(VerbsNic::shutDown);
+  }
+
+  /** What is being connected cannot be destroyed. */
+  private void awaitConnector() {
+    connector.shutdown();
+    boolean interrupted = false;
+    while (!connector.isTerminated()) {
+      try {
+        connector.awaitTermination(1, TimeUnit.SECONDS);
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private void end(VerbsConnection connection) {
