@@ -350,7 +350,8 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
 
   /**
    * Whether for a time nothing of what the transport has of it was reported, while all that the
-   * transport had with it was, and some of what came later. To be asked with each look at the clock.
+   * transport had with it was, and some of what came later. To be asked with each look at the
+   * clock.
    *
    * @param window how much the transport has at most
    */

@@ -219,7 +219,9 @@ abstract class MemoryRules extends Rules {
       long start = System.nanoTime();
       while (!lost.poll()) {
         finish(connection.write(local, 0, there));
-        assertThat(System.nanoTime() - start).as("it expires in time").isLessThan(Limits.PATIENCE.toNanos());
+        assertThat(System.nanoTime() - start)
+            .as("it expires in time")
+            .isLessThan(Limits.PATIENCE.toNanos());
       }
       assertThat(lost.failure())
           .isInstanceOf(DeadlineExceededException.class)

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 class VerbsTwoGuestsTest {
 
   /** Emulation is slow, and the machine may be busy. */
-  private static final int SECONDS = 2400;
+  private static final int SECONDS = Boolean.getBoolean("p2p.prove") ? 7200 : 2400;
 
   /** What does not cross the network, or not over RDMA, is run in one guest alone. */
   private static final List<Class<?>> GROUPS =

@@ -26,7 +26,8 @@ import org.junit.jupiter.api.DynamicTest;
 public final class KitProcess implements AutoCloseable {
 
   /** Longer than the longest rule may take: they have limits of their own. */
-  private static final Duration PATIENCE = Duration.ofMinutes(8);
+  private static final Duration PATIENCE =
+      Duration.ofMinutes(Boolean.getBoolean("p2p.prove") ? 30 : 8);
 
   private final Process process;
   private final BlockingQueue<Optional<RuleResult>> results = new LinkedBlockingQueue<>();

@@ -93,6 +93,7 @@ final class VerbsTransport implements Transport {
   private final ArrayDeque<VerbsChannel> retiring = new ArrayDeque<>();
 
   private final Set<VerbsMemory> memories = new LinkedHashSet<>();
+
   /** Connects queue pairs. */
   private final ThreadPoolExecutor connector = connector();
 
