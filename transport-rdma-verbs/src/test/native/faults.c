@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* The one behind this library. */
 static void *real(const char *name)
@@ -140,6 +141,17 @@ void ibv_ack_async_event(struct ibv_async_event *event)
 
 /* -- what a test asks for */
 
+/* How many queue pairs this process has. */
+JNIEXPORT jint JNICALL Java_io_uccl_p2p_guest_VerbsFaults_queuePairs(JNIEnv *env, jclass type)
+{
+    (void)env;
+    (void)type;
+    pthread_mutex_lock(&lock);
+    int result = count;
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
 /* From now on connecting a queue pair does not return, or returns again. */
 JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_holdConnects(JNIEnv *env, jclass type,
                                                                        jboolean hold)
@@ -152,16 +164,23 @@ JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_holdConnects(JNIEnv *e
     pthread_mutex_unlock(&connect_lock);
 }
 
-/* Returns when a queue pair is being connected. */
-JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_awaitConnect(JNIEnv *env, jclass type)
+/* Returns when a queue pair is being connected, or false after some seconds. */
+JNIEXPORT jboolean JNICALL Java_io_uccl_p2p_guest_VerbsFaults_awaitConnect(JNIEnv *env, jclass type,
+                                                                           jlong seconds)
 {
     (void)env;
     (void)type;
+    struct timespec end;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += seconds;
     pthread_mutex_lock(&connect_lock);
-    while (held == 0) {
-        pthread_cond_wait(&connect_changed, &connect_lock);
+    int result = 0;
+    while (held == 0 && result == 0) {
+        result = pthread_cond_timedwait(&connect_changed, &connect_lock, &end);
     }
+    bool is_connecting = held > 0;
     pthread_mutex_unlock(&connect_lock);
+    return is_connecting ? JNI_TRUE : JNI_FALSE;
 }
 
 /* Moves the n-th youngest queue pair to error, the youngest one is 0; returns an errno. */

@@ -20,7 +20,7 @@ public interface PendingChannel {
   /**
    * Whether the acceptor's parameters are sent when its channel is ready, so that the connector may
    * post as soon as it has them. Else they are sent at once; that is for channels that get ready by
-   * what the connector does with them.
+   * what the connector does with them. A C++ engine is always answered at once.
    */
   default boolean answersWhenReady() {
     return false;

@@ -178,6 +178,11 @@ final class ConnectionSetup {
     return trailer != null || foreign;
   }
 
+  /** Whether the peer waits until this side's channel is ready. */
+  boolean owesAnswer() {
+    return heldAnswer != null;
+  }
+
   /** Where the peer is, by its advertised address or else by its socket's. */
   InetAddress senderAddress() {
     return remote != null ? remote.address() : link.remote().getAddress();
@@ -483,7 +488,8 @@ final class ConnectionSetup {
         // Taken before complete: that ends the pending channel's own life.
         heldAnswer = engine.handshake(mine.parameters(), false);
         complete(mine, parameters);
-        if (!mine.answersWhenReady()) {
+        // A C++ peer takes the answers in the order of its handshakes.
+        if (foreign || !mine.answersWhenReady()) {
           sendAnswer();
         }
       } else {

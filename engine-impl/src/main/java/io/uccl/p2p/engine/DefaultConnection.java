@@ -461,6 +461,11 @@ final class DefaultConnection implements Connection {
         && link.send(ControlCodec.encodeRevoke(name.rid(), name.idx()));
   }
 
+  /** How many operations, and parts of them, the transport has. */
+  int inFlight() {
+    return inFlight;
+  }
+
   /** How many operations, and parts of them, the transport has reported. */
   long reports() {
     return reports;
@@ -616,7 +621,7 @@ final class DefaultConnection implements Connection {
             && batch.isStalled(now, progressTime, engine.stallNanos())) {
           expire(batch, noProgress(""), "Look whether the peer and the network still work");
         } else if (engine.expiry() == TransportCapabilities.Expiry.STAYS_IN_USE
-            && batch.isOvertaken(now, engine.window(), engine.stallNanos())) {
+            && batch.isOvertaken(now, engine.stallNanos())) {
           // Elsewhere an end is not lost alone: what goes wrong ends the channel.
           expire(
               batch,

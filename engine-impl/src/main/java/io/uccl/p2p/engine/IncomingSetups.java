@@ -111,7 +111,11 @@ final class IncomingSetups {
       ConnectionSetup late = takeOldest();
       if (!keptAsDialledBack(late)) {
         late.fail(
-            new HandshakeException("the peer did not finish its handshake in time", late.detail()));
+            new HandshakeException(
+                late.owesAnswer()
+                    ? "the accepting side's channel was not ready in time"
+                    : "the peer did not finish its handshake in time",
+                late.detail()));
       }
     }
   }

@@ -56,8 +56,9 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   private int failedIndex;
   private @Nullable P2pException cause;
   private int late;
-  // Reports of the connection when something of this batch was posted or reported last.
-  private long reportsThen;
+  // Of the connection, when all is reported that the transport had beside what it has of this batch
+  // when that changed last.
+  private long reportsBeside;
   private long lastNotOvertaken;
   @Nullable OperationBatch previousLive;
   @Nullable OperationBatch nextLive;
@@ -352,11 +353,9 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
    * Whether for a time nothing of what the transport has of it was reported, while all that the
    * transport had with it was, and some of what came later. To be asked with each look at the
    * clock.
-   *
-   * @param window how much the transport has at most
    */
-  boolean isOvertaken(long now, int window, long limitNanos) {
-    if (outstanding == 0 || connection.reports() - reportsThen <= window) {
+  boolean isOvertaken(long now, long limitNanos) {
+    if (outstanding == 0 || connection.reports() <= reportsBeside) {
       lastNotOvertaken = now;
     }
     return now - since >= limitNanos && now - lastNotOvertaken >= limitNanos;
@@ -369,7 +368,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     }
     next += count;
     outstanding += count;
-    reportsThen = connection.reports();
+    moved(count);
   }
 
   /** Counts a part of the next operation as posted. */
@@ -377,7 +376,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     parts[next] = nextOffset == 0 ? 1 : parts[next] + 1;
     nextOffset += length;
     outstanding++;
-    reportsThen = connection.reports();
+    moved(1);
     if (nextOffset == operations.length(next)) {
       next++;
       nextOffset = 0;
@@ -387,7 +386,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   /** Counts an operation, or a part of one, as done. */
   void done(int index) {
     outstanding--;
-    reportsThen = connection.reports();
+    moved(0);
     if (--parts[index] == 0 && index < next && results[index] == PENDING) {
       results[index] = DONE;
     }
@@ -396,10 +395,19 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   /** Counts an operation, or a part of one, as failed. The first cause stays. */
   void failed(int index, P2pException failure) {
     outstanding--;
-    reportsThen = connection.reports();
+    moved(0);
     parts[index]--;
     results[index] = FAILED;
     note(index, failure);
+  }
+
+  /**
+   * What the transport has of it has changed.
+   *
+   * @param added what the connection has not counted as in flight yet
+   */
+  private void moved(int added) {
+    reportsBeside = connection.reports() + connection.inFlight() + added - outstanding;
   }
 
   /** Fails everything that is not posted yet. */

@@ -12,6 +12,7 @@ import io.uccl.p2p.Connection;
 import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pEngine;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
@@ -61,8 +62,12 @@ public final class VerbsEngineFailures {
   /** Of a connection; the default. */
   private static final int QUEUE_PAIRS = 4;
 
+  /** Queue pairs of so many connections are connected at a time. */
+  private static final int CONNECTORS = 4;
+
   private static final long THERE = 11;
   private static final long LATER = 12;
+  private static final Notification PING = Notification.of("ping", new byte[10]);
 
   private final TransportConformance kit = new VerbsTwoGuestsKit();
   private final Cable cable = new Cable();
@@ -286,6 +291,11 @@ public final class VerbsEngineFailures {
           connect,
           () -> {
             finish(session.connection().write(local, 0, there, 0, SIZE));
+            // What this side's control channel had for the peer has come there and back.
+            for (int i = 0; i < 10; i++) {
+              session.connection().sendNotification(PING);
+              assertThat(session.connection().flushNotifications(Limits.PATIENCE)).isTrue();
+            }
             assertThat(connect.isDone()).as("it is connected").isFalse();
           });
       RemoteConnection theirs = connect.get();
@@ -308,9 +318,38 @@ public final class VerbsEngineFailures {
     }
   }
 
+  @Test
+  void whoGivesUpBeforeItsTurnKeepsNothing() throws Exception {
+    int more = 3;
+    try (Session session = Session.open(process, config)) {
+      int before = VerbsFaults.queuePairs();
+      VerbsFaults.holdConnects();
+      try {
+        List<FutureTask<Connection>> all = new ArrayList<>();
+        for (int i = 0; i < CONNECTORS + more; i++) {
+          all.add(connecting(session, Duration.ofSeconds(5)));
+          new Thread(all.get(i), "connects " + i).start();
+        }
+        for (FutureTask<Connection> each : all) {
+          assertThatThrownBy(each::get).hasCauseInstanceOf(P2pException.class);
+        }
+        Rules.until(
+            "only those whose turn has come are left",
+            () -> VerbsFaults.queuePairs() == before + CONNECTORS * QUEUE_PAIRS);
+      } finally {
+        VerbsFaults.letConnectsGo();
+      }
+      Rules.until("none is left", () -> VerbsFaults.queuePairs() == before);
+      works(session.engine(), session.peer());
+    }
+  }
+
   private static FutureTask<Connection> connecting(Session session) {
-    return new FutureTask<>(
-        () -> session.engine().connect(session.peer().metadata(), Limits.PATIENCE));
+    return connecting(session, Limits.PATIENCE);
+  }
+
+  private static FutureTask<Connection> connecting(Session session, Duration time) {
+    return new FutureTask<>(() -> session.engine().connect(session.peer().metadata(), time));
   }
 
   private interface Step {
@@ -323,7 +362,9 @@ public final class VerbsEngineFailures {
     VerbsFaults.holdConnects();
     try {
       new Thread(connect, "connects").start();
-      VerbsFaults.awaitConnect();
+      assertThat(VerbsFaults.awaitConnect(Limits.PATIENCE.toSeconds()))
+          .as("the kernel looks for the peer; else see what came of %s", connect)
+          .isTrue();
       step.run();
     } finally {
       VerbsFaults.letConnectsGo();

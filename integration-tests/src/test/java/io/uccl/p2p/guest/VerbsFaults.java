@@ -62,8 +62,11 @@ public final class VerbsFaults {
     holdConnects(false);
   }
 
-  /** Waits until it looks for one. */
-  public static native void awaitConnect();
+  /** Waits until it looks for one; false if it does not within some seconds. */
+  public static native boolean awaitConnect(long seconds);
+
+  /** How many queue pairs this process has. */
+  public static native int queuePairs();
 
   private static native void holdConnects(boolean hold);
 

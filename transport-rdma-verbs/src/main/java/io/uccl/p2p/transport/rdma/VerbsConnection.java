@@ -6,7 +6,8 @@ import io.uccl.p2p.spi.nativelib.Errno;
 import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.lang.ref.Reference;
 import java.util.List;
-import java.util.concurrent.Executor;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
@@ -47,6 +48,7 @@ final class VerbsConnection {
   private final long handle;
   private int theirNics;
   private volatile boolean connecting;
+  private BooleanSupplier withdrawal = () -> false;
   private boolean destroyed;
 
   /**
@@ -103,11 +105,14 @@ final class VerbsConnection {
    * kernel may look for the peer's address for a second, so another thread does it. Until it has,
    * this cannot be destroyed.
    *
-   * @param then hears of the end, on that thread: of the device's refusal, or null
+   * @param then hears of the end, on that thread: of the device's refusal, or null; not if it is
+   *     destroyed before its turn comes
    * @throws HandshakeException if the peer is on another network
    */
   void connect(
-      VerbsParameters theirs, Executor connector, Consumer<@Nullable HandshakeException> then) {
+      VerbsParameters theirs,
+      ThreadPoolExecutor connector,
+      Consumer<@Nullable HandshakeException> then) {
     int count = Math.min(numbers.length, theirs.queuePairs().size());
     VerbsPaths paths = new VerbsPaths(count);
     for (int i = 0; i < count; i++) {
@@ -119,9 +124,11 @@ final class VerbsConnection {
           report.detail("Close the engine and open a new one"));
     }
     theirNics = theirs.nics().size();
+    Runnable work = () -> then.accept(connect(paths, count));
+    withdrawal = () -> connector.remove(work);
     connecting = true;
     try {
-      connector.execute(() -> then.accept(connect(paths, count)));
+      connector.execute(work);
     } catch (RuntimeException | Error e) {
       connecting = false;
       throw e;
@@ -140,6 +147,13 @@ final class VerbsConnection {
     } finally {
       // Their memory goes with them.
       Reference.reachabilityFence(paths);
+      connecting = false;
+    }
+  }
+
+  /** Gives up connecting it, if its turn has not come. */
+  void withdraw() {
+    if (connecting && withdrawal.getAsBoolean()) {
       connecting = false;
     }
   }
@@ -203,6 +217,7 @@ final class VerbsConnection {
    * @param outstandingToo if work requests are outstanding, which nobody polls for any more
    */
   Destruction destroy(boolean outstandingToo) {
+    withdraw();
     if (connecting) {
       return Destruction.LATER;
     }

@@ -699,6 +699,7 @@ final class VerbsTransport implements Transport {
    * @throws TransportException if a device keeps something
    */
   synchronized void shutDown() {
+    connections.forEach(VerbsConnection::withdraw);
     awaitConnector();
     List.copyOf(connections).forEach(this::end);
     nics.forEach(VerbsNic::shutDown);
