@@ -39,11 +39,20 @@ modules=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_p
   crc32_generic udp_tunnel ip6_udp_tunnel ib_core ib_uverbs rdma_rxe
   dummy failover net_failover virtio_net sch_prio cls_u32 sch_netem)
 
+kernel_package() {
+  apt-cache depends --important linux-image-amd64 |
+    sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1
+}
+
 # Downloads Debian's kernel package and unpacks it; apt checks its signature.
 unpack_kernel() { # FOLDER
   local package
-  package=$(apt-cache depends --important linux-image-amd64 |
-    sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
+  package=$(kernel_package)
+  if [[ -z $package ]] && ((EUID == 0)); then
+    # An image of a machine often has the tools, but not apt's lists.
+    apt-get -qq update >&2 || die 5 "apt-get update failed"
+    package=$(kernel_package)
+  fi
   [[ -n $package ]] || die 5 "apt knows no kernel: type apt-get update"
   say "fetching $package (about 70 MB, once)"
   mkdir -p "$1"

@@ -1,6 +1,6 @@
 /*
  * libibverbs with faults that a test asks for: a queue pair goes to error, a device sends an event,
- * connecting a queue pair takes long.
+ * connecting a queue pair takes long, a device registers little at a time.
  *
  * UCCL_IBV_SO names this library. It has the few functions that faults need, and all the others
  * are found behind it, in the real libibverbs that it is linked to. A test loads the same file and
@@ -105,6 +105,21 @@ int ibv_modify_qp(struct ibv_qp *pair, struct ibv_qp_attr *attributes, int mask)
     return modify(pair, attributes, mask);
 }
 
+/* -- limits */
+
+static uint64_t longest_registration = UINT64_MAX;
+
+int ibv_query_device(struct ibv_context *context, struct ibv_device_attr *attributes)
+{
+    int (*query)(struct ibv_context *, struct ibv_device_attr *);
+    FIND(query, "ibv_query_device");
+    int result = query(context, attributes);
+    if (result == 0 && attributes->max_mr_size > longest_registration) {
+        attributes->max_mr_size = longest_registration;
+    }
+    return result;
+}
+
 /* -- events */
 
 int ibv_get_async_event(struct ibv_context *context, struct ibv_async_event *event)
@@ -140,6 +155,16 @@ void ibv_ack_async_event(struct ibv_async_event *event)
 }
 
 /* -- what a test asks for */
+
+/* Devices that are opened from now on say that they register no more at a time. */
+JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_limitRegistrations(JNIEnv *env,
+                                                                             jclass type,
+                                                                             jlong bytes)
+{
+    (void)env;
+    (void)type;
+    longest_registration = (uint64_t)bytes;
+}
 
 /* How many queue pairs this process has. */
 JNIEXPORT jint JNICALL Java_io_uccl_p2p_guest_VerbsFaults_queuePairs(JNIEnv *env, jclass type)

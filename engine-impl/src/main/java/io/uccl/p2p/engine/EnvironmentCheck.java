@@ -51,6 +51,8 @@ final class EnvironmentCheck {
           "UCCL_P2P_RDMA_CC", "congestion control is left to the network here",
           "UCCL_P2P_RDMA_LINK_GBPS", "congestion control is left to the network here",
           "UCCL_P2P_MODE", "only a benchmark of the C++ engine reads it",
+          "UCCL_P2P_TCP_IFNAME", "the network interface is UCCL_SOCKET_IFNAME here",
+          "UCCL_P2P_TCP_THREADS", "who waits moves the bytes here",
           "UCCL_TCP_OOB_PORT", "the control channel's port is UCCL_P2P_CONTROL_PORT here");
 
   private final List<Mistake> mistakes;

@@ -6,6 +6,7 @@ import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.TransportChoice;
 import io.uccl.p2p.TransportUnavailableException;
 import io.uccl.p2p.spi.Availability;
+import io.uccl.p2p.spi.Setting;
 import io.uccl.p2p.spi.TransportProvider;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -15,6 +16,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -261,10 +264,47 @@ final class TransportSelector {
     if (!taken.remedy().isEmpty()) {
       warnings.add("transport " + chosen.name() + ": " + taken.detail() + ". " + taken.remedy());
     }
+    if (named.isEmpty()) {
+      warnings.addAll(passedOver(chosen));
+    }
     for (TransportDiscovery.Broken broken : discovery.broken()) {
       warnings.add("transport " + broken.name() + " cannot be used: " + broken.reason());
     }
     return warnings;
+  }
+
+  /** Better ones that cannot work, though variables say that somebody wanted them. */
+  private List<String> passedOver(TransportProvider chosen) {
+    List<String> warnings = new ArrayList<>();
+    Set<String> shared = names(chosen.settings());
+    for (TransportProvider provider : discovery.providers()) {
+      if (provider == chosen) {
+        break;
+      }
+      Set<String> own = new TreeSet<>(names(provider.settings()));
+      own.removeAll(shared);
+      own.removeIf(name -> environment.getOrDefault(name, "").isBlank());
+      Availability why = availability(provider);
+      if (provider.priority() > 0 && !own.isEmpty()) {
+        warnings.add(
+            "transport "
+                + chosen.name()
+                + " is used, though "
+                + String.join(", ", own)
+                + (own.size() == 1 ? " is" : " are")
+                + " set, since "
+                + provider.name()
+                + " cannot work here: "
+                + why.detail()
+                + ". "
+                + why.remedy());
+      }
+    }
+    return warnings;
+  }
+
+  private static Set<String> names(List<Setting<?>> settings) {
+    return settings.stream().map(Setting::name).collect(Collectors.toSet());
   }
 
   private EnvironmentCheck.Mistake unknown(String name) {

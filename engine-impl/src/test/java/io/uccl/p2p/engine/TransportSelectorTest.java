@@ -277,6 +277,21 @@ class TransportSelectorTest {
   }
 
   @Test
+  void aBetterTransportThatWasConfiguredAndCannotWorkIsAWarning() {
+    Map<String, String> configured = Map.of("UCCL_CXI_DEPTH", "32");
+    assertThat(select(configured, FABRIC, TCP).warnings())
+        .containsExactly(
+            "transport tcp is used, though UCCL_CXI_DEPTH is set, since fabric cannot work here: no"
+                + " card. Buy a card");
+    assertThat(
+            TransportSelector.select(
+                    EngineConfig.of(configured).withTransport("tcp"), found(FABRIC, TCP))
+                .warnings())
+        .as("if tcp was asked for")
+        .isEmpty();
+  }
+
+  @Test
   void aBrokenTransportIsACandidateAWarningAndPartOfErrors() {
     TransportDiscovery discovery =
         new TransportDiscovery(

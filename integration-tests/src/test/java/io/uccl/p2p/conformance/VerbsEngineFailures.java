@@ -53,9 +53,6 @@ public final class VerbsEngineFailures {
 
   private static final int ROUNDS = Boolean.getBoolean("p2p.prove") ? 50 : 10;
 
-  /** Where a round takes seconds because the device does, so many are one after the other. */
-  private static final int AT_ONCE = 5;
-
   private static final int SIZE = 1 << 19;
   private static final int TRAFFIC_SIZE = 1 << 21;
 
@@ -95,8 +92,7 @@ public final class VerbsEngineFailures {
     broken(
         "all packets over RDMA are lost",
         Traffic::standsStill,
-        AT_ONCE,
-        all -> {},
+        traffic -> {},
         () -> {},
         new Expected(PeerLostException.class, "does not answer", Duration.ofSeconds(20)));
   }
@@ -106,8 +102,7 @@ public final class VerbsEngineFailures {
     broken(
         "all packets are lost",
         Traffic::standsStill,
-        AT_ONCE,
-        all -> cable.treatAll("loss 100%"),
+        traffic -> cable.treatAll("loss 100%"),
         () -> {},
         new Expected(PeerLostException.class, "", Duration.ofSeconds(20)));
   }
@@ -116,9 +111,8 @@ public final class VerbsEngineFailures {
   void theCableIsPulled() throws Exception {
     broken(
         "the cable is pulled",
-        Traffic::standsStill,
-        1,
-        all -> cable.pull(),
+        movingAndNot(),
+        traffic -> cable.pull(),
         cable::plug,
         new Expected(PeerLostException.class, "port of this process's device went down", QUICK));
   }
@@ -165,13 +159,14 @@ public final class VerbsEngineFailures {
   void thePeersProcessIsKilled() throws Exception {
     Expected expected = new Expected(PeerLostException.class, "", Duration.ofSeconds(10));
     Duration worst = Duration.ZERO;
+    Begin begin = movingAndNot();
     PeerProcess next = kit.anotherPeer(Map.of());
     try (P2pEngine engine = P2pEngine.open(config)) {
       for (int round = 0; round < ROUNDS; round++) {
         PeerProcess victim = next;
         next = kit.anotherPeer(Map.of());
         Traffic traffic = new Traffic(engine, victim.open(config));
-        traffic.standsStill();
+        begin.begin(traffic);
         long start = System.nanoTime();
         victim.kill();
         traffic.expect(expected, start);
@@ -190,8 +185,7 @@ public final class VerbsEngineFailures {
   void thePeerClosesTheConnection() throws Exception {
     broken(
         "the peer closes the connection",
-        1,
-        all -> all.forEach(traffic -> traffic.back.close()),
+        traffic -> traffic.back.close(),
         () -> {},
         new Expected(PeerLostException.class, "", QUICK));
   }
@@ -201,8 +195,7 @@ public final class VerbsEngineFailures {
     // No operation of this side is in error, and soft RoCE has no event that tells why it broke.
     broken(
         "the peer is refused here, which breaks the queue pair",
-        1,
-        all -> all.forEach(Traffic::refuseThePeer),
+        Traffic::refuseThePeer,
         () -> {},
         new Expected(PeerLostException.class, "operation of the peer", QUICK));
   }
@@ -229,7 +222,7 @@ public final class VerbsEngineFailures {
   private void queuePairFails(String name, IntConsumer fault, Expected expected)
       throws InterruptedException {
     PrimitiveIterator.OfInt pairs = IntStream.iterate(0, n -> (n + 1) % QUEUE_PAIRS).iterator();
-    broken(name, 1, all -> fault.accept(pairs.nextInt()), () -> {}, expected);
+    broken(name, traffic -> fault.accept(pairs.nextInt()), () -> {}, expected);
   }
 
   @Test
@@ -483,15 +476,10 @@ public final class VerbsEngineFailures {
   /** What the transfers of a broken connection end with, and when. */
   private record Expected(Class<? extends P2pException> type, String text, Duration limit) {}
 
-  /**
-   * Breaks connections on which transfers are under way, and sees what these end with.
-   *
-   * @param atOnce how many connections break at the same time
-   */
-  private void broken(
-      String name, int atOnce, Consumer<List<Traffic>> fault, Runnable mend, Expected expected)
+  /** Breaks connections on which transfers are under way, and sees what these end with. */
+  private void broken(String name, Consumer<Traffic> fault, Runnable mend, Expected expected)
       throws InterruptedException {
-    broken(name, Traffic::moves, atOnce, fault, mend, expected);
+    broken(name, Traffic::moves, fault, mend, expected);
   }
 
   /**
@@ -500,41 +488,39 @@ public final class VerbsEngineFailures {
    * @param begin begins the transfers of a connection
    */
   private void broken(
-      String name,
-      Begin begin,
-      int atOnce,
-      Consumer<List<Traffic>> fault,
-      Runnable mend,
-      Expected expected)
+      String name, Begin begin, Consumer<Traffic> fault, Runnable mend, Expected expected)
       throws InterruptedException {
     Duration worst = Duration.ZERO;
     try (Session session = Session.open(process, config)) {
-      for (int round = 0; round < ROUNDS; round += atOnce) {
-        List<Traffic> all = new ArrayList<>();
-        for (int i = 0; i < atOnce; i++) {
-          all.add(new Traffic(session.engine(), session.peer()));
-        }
-        for (Traffic each : all) {
-          begin.begin(each);
-        }
+      for (int round = 0; round < ROUNDS; round++) {
+        Traffic traffic = new Traffic(session.engine(), session.peer());
+        begin.begin(traffic);
         long start = System.nanoTime();
         try {
-          fault.accept(all);
-          for (Traffic each : all) {
-            each.expect(expected, start);
-            worst = later(worst, start);
-          }
+          fault.accept(traffic);
+          traffic.expect(expected, start);
+          worst = later(worst, start);
         } finally {
           mend.run();
           cable.treatAllWell();
         }
-        for (int i = 0; i < atOnce; i++) {
-          works(session.engine(), session.peer());
-        }
-        all.forEach(Traffic::end);
+        works(session.engine(), session.peer());
+        traffic.end();
       }
     }
     report(name, worst);
+  }
+
+  /** In turn transfers that move, and such that stand still. */
+  private static Begin movingAndNot() {
+    PrimitiveIterator.OfInt rounds = IntStream.iterate(0, n -> n + 1).iterator();
+    return traffic -> {
+      if (rounds.nextInt() % 2 == 0) {
+        traffic.moves();
+      } else {
+        traffic.standsStill();
+      }
+    };
   }
 
   private interface Begin {

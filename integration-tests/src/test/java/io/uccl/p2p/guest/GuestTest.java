@@ -57,7 +57,10 @@ class GuestTest {
   void doctorShowsTheDevice() throws Exception {
     try (Guest guest = Guest.start(List.of(), with(JAVA, "io.uccl.p2p.cli.Main", "doctor"))) {
       Guest.Result result = guest.await();
-      assertThat(result.output()).as(result.errors()).contains("device infiniband/rxe0");
+      assertThat(result.output())
+          .as(result.errors())
+          .contains("device infiniband/rxe0")
+          .contains("libibverbs, device rxe0 port 1, Ethernet, address 10.0.0.1 (GID 1)");
     }
   }
 

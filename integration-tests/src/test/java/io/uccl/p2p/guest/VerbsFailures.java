@@ -1,11 +1,13 @@
 package io.uccl.p2p.guest;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.RemoteAccessException;
 import io.uccl.p2p.ResourceClosedException;
+import io.uccl.p2p.TransportException;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
@@ -84,6 +86,10 @@ class VerbsFailures {
         assertThat(here.awaitFailure())
             .isInstanceOf(PeerLostException.class)
             .hasMessageContaining("port of this process's device went down");
+        assertThatThrownBy(() -> VerbsSide.connect(here, there))
+            .isInstanceOf(TransportException.class)
+            .hasMessageContaining("rxe0 port 1 is down")
+            .hasMessageContaining("bring the interface up");
       } finally {
         run("ip", "link", "set", "dummy0", "up");
       }

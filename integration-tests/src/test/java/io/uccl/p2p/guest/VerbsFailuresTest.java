@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.uccl.p2p.kit.KitProcess;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
@@ -28,11 +27,7 @@ class VerbsFailuresTest {
             VerbsFailures.class.getName(),
             "!prove-only",
             List.of());
-    return tests.tests(
-        Arrays.stream(VerbsFailures.class.getDeclaredMethods())
-            .filter(method -> method.isAnnotationPresent(Test.class))
-            .map(method -> method.getName() + "()")
-            .toList());
+    return tests.tests(KitProcess.testsOf(VerbsFailures.class));
   }
 
   /** Root has no limit, so somebody else meets it, who may read the class path wherever it is. */

@@ -65,6 +65,9 @@ public final class VerbsFaults {
   /** Waits until it looks for one; false if it does not within some seconds. */
   public static native boolean awaitConnect(long seconds);
 
+  /** Devices that are opened from now on say that they register no more bytes at a time. */
+  public static native void limitRegistrations(long bytes);
+
   /** How many queue pairs this process has. */
   public static native int queuePairs();
 

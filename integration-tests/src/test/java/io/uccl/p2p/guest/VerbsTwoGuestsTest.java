@@ -7,12 +7,10 @@ import io.uccl.p2p.kit.KitProcess;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
@@ -48,14 +46,9 @@ class VerbsTwoGuestsTest {
   @Tag("prove")
   @Tag("failures-rdma")
   Stream<DynamicTest> failuresAreToldInTimeAndByTheirCause() throws IOException {
-    List<String> failures =
-        Arrays.stream(VerbsEngineFailures.class.getDeclaredMethods())
-            .filter(method -> method.isAnnotationPresent(Test.class))
-            .map(method -> method.getName() + "()")
-            .toList();
     // Soft RoCE sends within the call that posts, and the scheduler does not count that time: a
     // thread that posts may have the only processor for seconds, while the test waits for it.
-    return run(2, VerbsEngineFailures.class, List.of(), failures);
+    return run(2, VerbsEngineFailures.class, List.of(), KitProcess.testsOf(VerbsEngineFailures.class));
   }
 
   private Stream<DynamicTest> run(

@@ -65,6 +65,17 @@ class VerbsVariantsTest {
     return run(OneQueuePair.class, List.of(TransportConformance.Data.class));
   }
 
+  @TestFactory
+  Stream<DynamicTest> aDeviceMayRegisterLittleAtATime() throws IOException {
+    return KitProcess.start(
+            Guest.command("env", VerbsConformanceTest.JVM_OPTIONS),
+            System.getProperty("java.class.path"),
+            VerbsPieces.class.getName(),
+            "!prove-only",
+            List.of())
+        .tests(KitProcess.testsOf(VerbsPieces.class));
+  }
+
   private static Stream<DynamicTest> run(Class<? extends VerbsKit> kit, List<Class<?>> groups)
       throws IOException {
     return KitProcess.start(

@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
@@ -21,6 +22,7 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
 
 /** A JVM that runs {@link KitMain}; each rule that it has run becomes a test here. */
 public final class KitProcess implements AutoCloseable {
@@ -122,6 +124,14 @@ public final class KitProcess implements AutoCloseable {
               assertThat(awaitExit()).isZero();
             });
     return Stream.concat(rules, Stream.of(end)).onClose(this::close);
+  }
+
+  /** The names of all tests of a class, as {@link #tests} wants them. */
+  public static List<String> testsOf(Class<?> tests) {
+    return Arrays.stream(tests.getDeclaredMethods())
+        .filter(method -> method.isAnnotationPresent(Test.class))
+        .map(method -> method.getName() + "()")
+        .toList();
   }
 
   private static void endAsThere(RuleResult result) {

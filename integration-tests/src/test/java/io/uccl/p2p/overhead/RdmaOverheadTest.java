@@ -4,12 +4,10 @@ import io.uccl.p2p.guest.Guest;
 import io.uccl.p2p.guest.NeedsGuest;
 import io.uccl.p2p.kit.KitProcess;
 import java.io.IOException;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -31,10 +29,6 @@ class RdmaOverheadTest {
             "!prove-only",
             // Of the JVM that only measures: what it compiles takes time from both.
             List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
-    return figures.tests(
-        Arrays.stream(RdmaOverhead.class.getDeclaredMethods())
-            .filter(method -> method.isAnnotationPresent(Test.class))
-            .map(method -> method.getName() + "()")
-            .toList());
+    return figures.tests(KitProcess.testsOf(RdmaOverhead.class));
   }
 }

@@ -21,10 +21,6 @@ final class VerbsDevices {
 
   private static final String OTHER_TRANSPORT = "Use tcp: UCCL_P2P_TRANSPORT=tcp";
 
-  private static final String RAISE_PORT =
-      "See what rdma link shows: plug the cable in, bring the interface up, or have the subnet"
-          + " manager started";
-
   private final KernelFiles kernel;
 
   VerbsDevices(KernelFiles kernel) {
@@ -56,7 +52,9 @@ final class VerbsDevices {
       if (!there.contains(name)) {
         throw unavailable(
             "UCCL_P2P_RDMA_DEV names " + name + ", but there are " + String.join(", ", there),
-            "Name one of those, or unset it");
+            name.chars().allMatch(Character::isDigit)
+                ? "Devices go by name here, not by number: name one of those, or unset it"
+                : "Name one of those, or unset it");
       }
       activePort(name, wanted).ifPresentOrElse(ports::add, () -> idle.add(name));
     }
@@ -65,15 +63,26 @@ final class VerbsDevices {
       throw noneActive(named);
     }
     int most = Math.min(ports.size(), VerbsSettings.NICS.in(environment));
+    List<String> warnings = new ArrayList<>();
+    if (!idle.isEmpty()) {
+      warnings.add(
+          "UCCL_P2P_RDMA_DEV names also "
+              + String.join(", ", idle)
+              + ", of which no port is active. "
+              + VerbsRemedies.RAISE_PORT);
+    }
+    if (most < ports.size()) {
+      warnings.add(
+          "UCCL_P2P_RDMA_DEV names "
+              + ports.size()
+              + " devices, but UCCL_P2P_RDMA_NICS takes the first "
+              + most
+              + ". Raise or unset UCCL_P2P_RDMA_NICS");
+    }
     return new VerbsChoice(
         List.copyOf(ports.subList(0, most)),
         "named by UCCL_P2P_RDMA_DEV",
-        idle.isEmpty()
-            ? ""
-            : "UCCL_P2P_RDMA_DEV names also "
-                + String.join(", ", idle)
-                + ", of which no port is active. "
-                + RAISE_PORT);
+        String.join("; ", warnings));
   }
 
   private static void requireConnectable(List<VerbsPort> ports, String remedy) {
@@ -145,7 +154,7 @@ final class VerbsDevices {
   }
 
   private static TransportUnavailableException noneActive(List<String> devices) {
-    return unavailable("no port of " + String.join(", ", devices) + " is active", RAISE_PORT);
+    return unavailable("no port of " + String.join(", ", devices) + " is active", VerbsRemedies.RAISE_PORT);
   }
 
   private static TransportUnavailableException unavailable(String why, String remedy) {

@@ -15,6 +15,7 @@ final class VerbsFound {
   private static final int MTU = 32;
   private static final int LID = 36;
   private static final int LINK_LAYER = 40;
+  private static final int ACTIVE = 44;
   private static final int GID = 48;
   private static final int BY_ADDRESS = 64;
   private static final int BYTES = 72;
@@ -65,6 +66,11 @@ final class VerbsFound {
 
   boolean isEthernet() {
     return bytes.getInt(LINK_LAYER) == ETHERNET;
+  }
+
+  /** Whether the port carries anything. */
+  boolean isActive() {
+    return bytes.getInt(ACTIVE) != 0;
   }
 
   /** Whether the port reaches peers by address alone, also on InfiniBand. */

@@ -1,5 +1,6 @@
 package io.uccl.p2p.transport.rdma;
 
+import io.uccl.p2p.FailureDetail;
 import io.uccl.p2p.MemoryKind;
 import io.uccl.p2p.RegionAccess;
 import io.uccl.p2p.RegistrationException;
@@ -113,13 +114,18 @@ final class VerbsNic {
   /**
    * Looks at the port again, which may have got another address meanwhile.
    *
-   * @throws TransportException if it has none any more where it had one
+   * @throws TransportException if it has none any more where it had one, or is not active
    */
   void refresh() {
     if (VerbsShim.refresh(handle, found.address(), report.address()) < 0) {
       throw report.failure(
           opening.port() + " cannot be connected",
           "Give its interface the address again that it had, or open a new engine; see rdma link");
+    }
+    if (!found.isActive()) {
+      throw new TransportException(
+          opening.port() + " is down, so nothing can be connected over it",
+          FailureDetail.remedy(VerbsRemedies.RAISE_PORT).withTransport("rdma"));
     }
   }
 
@@ -169,7 +175,9 @@ final class VerbsNic {
             + memory.length()
             + " bytes"
             + (host ? "" : " of GPU " + memory.device())
-            + (report.error() == Errno.ENOMEM ? "; " + VerbsRemedies.lockedMemoryLimit() : ""),
+            + (report.error() == Errno.ENOMEM || report.error() == Errno.EAGAIN
+                ? "; " + VerbsRemedies.lockedMemoryLimit()
+                : ""),
         report.detail(VerbsRemedies.ofRegistration(report, memory.kind())));
   }
 

@@ -6,6 +6,11 @@ import io.uccl.p2p.spi.nativelib.Errno;
 /** What a person can do about a failure of libibverbs, from the error. */
 final class VerbsRemedies {
 
+  /** A port is not active. */
+  static final String RAISE_PORT =
+      "See what rdma link shows: plug the cable in, bring the interface up, or have the subnet"
+          + " manager started";
+
   private VerbsRemedies() {}
 
   /** A NIC could not be opened, or there is no library. */
@@ -33,7 +38,10 @@ final class VerbsRemedies {
           + " or load nvidia-peermem";
     }
     return switch (report.error()) {
-      case Errno.ENOMEM, Errno.EAGAIN -> raiseLockedMemory();
+      case Errno.ENOMEM, Errno.EAGAIN ->
+          isLockedMemoryLimited()
+              ? raiseLockedMemory()
+              : "See how much memory is free, and the limits in ibv_devinfo -v: max_mr, max_mr_size";
       case Errno.EFAULT -> "The memory is not mapped, or may not be written";
       default -> "See the limits in ibv_devinfo -v: max_mr, max_mr_size";
     };
@@ -42,6 +50,10 @@ final class VerbsRemedies {
   private static String raiseLockedMemory() {
     return "Raise the limit of locked memory: ulimit -l unlimited, for ever with the line"
         + " '* - memlock unlimited' in /etc/security/limits.conf";
+  }
+
+  private static boolean isLockedMemoryLimited() {
+    return VerbsShim.lockedMemoryLimit() != Long.MAX_VALUE;
   }
 
   /** What this process may lock, as one clause. */

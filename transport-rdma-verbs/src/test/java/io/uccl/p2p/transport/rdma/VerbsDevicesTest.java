@@ -165,13 +165,22 @@ class VerbsDevicesTest {
     }
 
     @Test
-    void areNoMoreThanTheSettingAllows() {
-      assertThat(
-              devices(
-                  choose(
-                      Map.of(
-                          "UCCL_P2P_RDMA_DEV", "mlx5_1,mlx5_0,mlx5_2", "UCCL_P2P_RDMA_NICS", "2"))))
-          .containsExactly("mlx5_1", "mlx5_0");
+    void areNoMoreThanTheSettingAllowsAndAWarningSaysSo() {
+      VerbsChoice choice =
+          choose(
+              Map.of("UCCL_P2P_RDMA_DEV", "mlx5_1,mlx5_0,mlx5_2", "UCCL_P2P_RDMA_NICS", "2"));
+      assertThat(devices(choice)).containsExactly("mlx5_1", "mlx5_0");
+      assertThat(choice.warning())
+          .startsWith(
+              "UCCL_P2P_RDMA_DEV names 3 devices, but UCCL_P2P_RDMA_NICS takes the first 2");
+    }
+
+    @Test
+    void goByNameAndNotByNumber() {
+      assertThatThrownBy(() -> chooseNamed("mlx5_0,1"))
+          .isInstanceOf(TransportUnavailableException.class)
+          .hasMessageContaining("UCCL_P2P_RDMA_DEV names 1, but there are mlx5_0")
+          .hasMessageContaining("not by number");
     }
 
     @Test

@@ -1,0 +1,84 @@
+package io.uccl.p2p.guest;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.uccl.p2p.Connection;
+import io.uccl.p2p.EngineConfig;
+import io.uccl.p2p.FifoDescriptor;
+import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.P2pEngine;
+import io.uccl.p2p.RegistrationException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/**
+ * Regions on a device that registers little at a time. {@link VerbsVariantsTest} runs it in a
+ * guest.
+ */
+class VerbsPieces {
+
+  private static final int LONGEST = 1 << 20;
+
+  /** Wherever it begins, it has four pieces at most. */
+  private static final int LENGTH = 3 * LONGEST;
+
+  private static final Duration TIME = Duration.ofSeconds(30);
+
+  private P2pEngine here;
+  private P2pEngine there;
+
+  @BeforeEach
+  void open() {
+    VerbsFaults.limitRegistrations(LONGEST);
+    EngineConfig config =
+        EngineConfig.of(
+            Map.of(
+                "UCCL_P2P_TRANSPORT", "rdma", "UCCL_IBV_SO", VerbsFaults.LIBRARY.toString()));
+    here = P2pEngine.open(config);
+    there = P2pEngine.open(config);
+  }
+
+  @AfterEach
+  void close() {
+    here.close();
+    there.close();
+  }
+
+  @Test
+  void aRegionLongerThanTheDeviceRegistersIsOne() throws InterruptedException {
+    try (MemoryRegion source = here.allocate(LENGTH);
+        MemoryRegion target = there.allocate(LENGTH);
+        MemoryRegion copy = here.allocate(LENGTH)) {
+      byte[] bytes = new byte[LENGTH];
+      new Random(1).nextBytes(bytes);
+      source.slice(0, LENGTH).put(bytes);
+      Connection connection = here.connect(there.metadata(), TIME);
+      FifoDescriptor all = target.advertise();
+      assertThat(connection.write(source, 0, all).await(TIME)).isTrue();
+      assertThat(contents(target)).isEqualTo(bytes);
+      assertThat(connection.read(copy, 0, all).await(TIME)).isTrue();
+      assertThat(contents(copy)).isEqualTo(bytes);
+    }
+  }
+
+  @Test
+  void aRegionThatNeedsMoreKeysThanADescriptorHasIsRefused() {
+    ByteBuffer memory = ByteBuffer.allocateDirect(6 * LONGEST);
+    assertThatThrownBy(() -> here.register(memory))
+        .isInstanceOf(RegistrationException.class)
+        .hasMessageContaining(Integer.toString(6 * LONGEST));
+  }
+
+  private static byte[] contents(MemoryRegion region) {
+    byte[] bytes = new byte[LENGTH];
+    region.slice(0, LENGTH).get(bytes);
+    return bytes;
+  }
+}
