@@ -1,6 +1,7 @@
 package io.uccl.p2p.guest;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.uccl.p2p.Connection;
 import io.uccl.p2p.EngineConfig;
@@ -15,8 +16,6 @@ import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /**
  * Regions on a device that registers little at a time. {@link VerbsVariantsTest} runs it in a
@@ -39,8 +38,7 @@ class VerbsPieces {
     VerbsFaults.limitRegistrations(LONGEST);
     EngineConfig config =
         EngineConfig.of(
-            Map.of(
-                "UCCL_P2P_TRANSPORT", "rdma", "UCCL_IBV_SO", VerbsFaults.LIBRARY.toString()));
+            Map.of("UCCL_P2P_TRANSPORT", "rdma", "UCCL_IBV_SO", VerbsFaults.LIBRARY.toString()));
     here = P2pEngine.open(config);
     there = P2pEngine.open(config);
   }

@@ -48,7 +48,8 @@ class VerbsTwoGuestsTest {
   Stream<DynamicTest> failuresAreToldInTimeAndByTheirCause() throws IOException {
     // Soft RoCE sends within the call that posts, and the scheduler does not count that time: a
     // thread that posts may have the only processor for seconds, while the test waits for it.
-    return run(2, VerbsEngineFailures.class, List.of(), KitProcess.testsOf(VerbsEngineFailures.class));
+    return run(
+        2, VerbsEngineFailures.class, List.of(), KitProcess.testsOf(VerbsEngineFailures.class));
   }
 
   private Stream<DynamicTest> run(

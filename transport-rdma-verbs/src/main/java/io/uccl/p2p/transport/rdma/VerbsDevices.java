@@ -154,7 +154,8 @@ final class VerbsDevices {
   }
 
   private static TransportUnavailableException noneActive(List<String> devices) {
-    return unavailable("no port of " + String.join(", ", devices) + " is active", VerbsRemedies.RAISE_PORT);
+    return unavailable(
+        "no port of " + String.join(", ", devices) + " is active", VerbsRemedies.RAISE_PORT);
   }
 
   private static TransportUnavailableException unavailable(String why, String remedy) {

@@ -412,7 +412,8 @@ final class VerbsTransport implements Transport {
         channel
             .connection()
             .report()
-            .failure("the operation cannot be posted", "See the device's limits in ibv_devinfo -v"));
+            .failure(
+                "the operation cannot be posted", "See the device's limits in ibv_devinfo -v"));
   }
 
   /** Takes one operation, and reports it with the next poll. */

@@ -167,8 +167,7 @@ class VerbsDevicesTest {
     @Test
     void areNoMoreThanTheSettingAllowsAndAWarningSaysSo() {
       VerbsChoice choice =
-          choose(
-              Map.of("UCCL_P2P_RDMA_DEV", "mlx5_1,mlx5_0,mlx5_2", "UCCL_P2P_RDMA_NICS", "2"));
+          choose(Map.of("UCCL_P2P_RDMA_DEV", "mlx5_1,mlx5_0,mlx5_2", "UCCL_P2P_RDMA_NICS", "2"));
       assertThat(devices(choice)).containsExactly("mlx5_1", "mlx5_0");
       assertThat(choice.warning())
           .startsWith(
