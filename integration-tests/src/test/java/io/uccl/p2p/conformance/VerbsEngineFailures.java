@@ -111,7 +111,7 @@ public final class VerbsEngineFailures {
   void theCableIsPulled() throws Exception {
     broken(
         "the cable is pulled",
-        movingAndNot(),
+        Traffic::standsStill,
         traffic -> cable.pull(),
         cable::plug,
         new Expected(PeerLostException.class, "port of this process's device went down", QUICK));
