@@ -181,8 +181,9 @@ static bool connect_to(struct side *here, const struct side *there)
     for (int i = 0; i < here->making.pairs; i++) {
         paths[i] = path_to(here, there, i);
     }
-    return told("reduce", p2p_verbs_reduce(here->connection, there->making.pairs, &report), &report) &&
-           told("connect", p2p_verbs_connect(here->connection, paths, there->making.pairs, &report), &report);
+    int32_t pairs = there->making.pairs;
+    return told("reduce", p2p_verbs_reduce(here->connection, pairs, &report), &report) &&
+           told("connect", p2p_verbs_connect(here->connection, paths, pairs, &report), &report);
 }
 
 /* A connection of so many queue pairs between the two. */

@@ -113,7 +113,9 @@ public interface P2pEngine extends AutoCloseable {
    * @param peer where the peer is, from its {@link #metadata()}
    * @param timeout covers everything: socket, handshake, data channel
    * @throws PeerUnreachableException if nothing answers there in time
-   * @throws HandshakeException if something answers that is not a peer of this transport
+   * @throws HandshakeException if something answers that is not a peer of this transport, or the
+   *     data channel does not come about
+   * @throws TransportException if the transport can make no more channels, or its port is down
    * @throws InterruptedException if interrupted; the attempt is taken back
    */
   Connection connect(EndpointMetadata peer, Duration timeout) throws InterruptedException;

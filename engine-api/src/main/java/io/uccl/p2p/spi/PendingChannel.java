@@ -20,7 +20,8 @@ public interface PendingChannel {
   /**
    * Whether the acceptor's parameters are sent when its channel is ready, so that the connector may
    * post as soon as it has them. Else they are sent at once; that is for channels that get ready by
-   * what the connector does with them. A C++ engine is always answered at once.
+   * what the connector does with them. A C++ engine is always answered at once. Asked after {@link
+   * #complete}.
    */
   default boolean answersWhenReady() {
     return false;

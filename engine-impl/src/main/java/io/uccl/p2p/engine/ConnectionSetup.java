@@ -18,7 +18,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
@@ -486,28 +485,22 @@ final class ConnectionSetup {
       PendingChannel mine = pending();
       if (role == ChannelRole.ACCEPTOR) {
         // Taken before complete: that ends the pending channel's own life.
-        heldAnswer = engine.handshake(mine.parameters(), false);
+        byte[] answer = engine.handshake(mine.parameters(), false);
         complete(mine, parameters);
-        // A C++ peer takes the answers in the order of its handshakes.
-        if (foreign || !mine.answersWhenReady()) {
-          sendAnswer();
+        if (foreign) {
+          // At once: it takes the answers in the order of its handshakes.
+          dialForNotifications();
+          link.send(answer, () -> engine.loop().run(() -> attempt(this::answered)));
+        } else if (mine.answersWhenReady()) {
+          heldAnswer = answer;
+        } else {
+          link.send(answer);
         }
       } else {
         complete(mine, parameters);
       }
     } catch (P2pException e) {
       fail(located(e));
-    }
-  }
-
-  private void sendAnswer() {
-    byte[] answer = Objects.requireNonNull(heldAnswer);
-    heldAnswer = null;
-    if (foreign) {
-      dialForNotifications();
-      link.send(answer, () -> engine.loop().run(() -> attempt(this::answered)));
-    } else {
-      link.send(answer);
     }
   }
 
@@ -540,7 +533,8 @@ final class ConnectionSetup {
   void channelReady() {
     channelReady = true;
     if (heldAnswer != null) {
-      sendAnswer();
+      link.send(heldAnswer);
+      heldAnswer = null;
     }
     if (role == ChannelRole.CONNECTOR) {
       if (!foreign) {

@@ -371,7 +371,6 @@ final class DefaultConnection implements Connection {
       if (taken == 0) {
         return moved;
       }
-      inFlight += taken;
       moved = true;
       if (batch.isPosted()) {
         cursor = batch.nextLive;
@@ -408,6 +407,7 @@ final class DefaultConnection implements Connection {
     for (int i = first + taken; i < first + count; i++) {
       table.remove(operations.id(i));
     }
+    inFlight += taken;
     batch.posted(taken);
     return taken;
   }
@@ -426,6 +426,7 @@ final class DefaultConnection implements Connection {
     if (taken == 0) {
       engine.transfers().remove(id);
     } else {
+      inFlight++;
       batch.postedPart(length);
     }
     return taken;

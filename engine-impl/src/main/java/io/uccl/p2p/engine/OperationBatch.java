@@ -358,7 +358,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     if (outstanding == 0 || connection.reports() <= reportsBeside) {
       lastNotOvertaken = now;
     }
-    return now - since >= limitNanos && now - lastNotOvertaken >= limitNanos;
+    return now - lastNotOvertaken >= limitNanos;
   }
 
   /** Counts whole operations as posted. */
@@ -368,7 +368,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     }
     next += count;
     outstanding += count;
-    moved(count);
+    moved();
   }
 
   /** Counts a part of the next operation as posted. */
@@ -376,7 +376,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
     parts[next] = nextOffset == 0 ? 1 : parts[next] + 1;
     nextOffset += length;
     outstanding++;
-    moved(1);
+    moved();
     if (nextOffset == operations.length(next)) {
       next++;
       nextOffset = 0;
@@ -386,7 +386,7 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   /** Counts an operation, or a part of one, as done. */
   void done(int index) {
     outstanding--;
-    moved(0);
+    moved();
     if (--parts[index] == 0 && index < next && results[index] == PENDING) {
       results[index] = DONE;
     }
@@ -395,19 +395,15 @@ final class OperationBatch extends Submission implements TransferBatch, Progress
   /** Counts an operation, or a part of one, as failed. The first cause stays. */
   void failed(int index, P2pException failure) {
     outstanding--;
-    moved(0);
+    moved();
     parts[index]--;
     results[index] = FAILED;
     note(index, failure);
   }
 
-  /**
-   * What the transport has of it has changed.
-   *
-   * @param added what the connection has not counted as in flight yet
-   */
-  private void moved(int added) {
-    reportsBeside = connection.reports() + connection.inFlight() + added - outstanding;
+  /** What the transport has of it has changed; the connection has counted that already. */
+  private void moved() {
+    reportsBeside = connection.reports() + connection.inFlight() - outstanding;
   }
 
   /** Fails everything that is not posted yet. */

@@ -159,14 +159,17 @@ public final class VerbsEngineFailures {
   void thePeersProcessIsKilled() throws Exception {
     Expected expected = new Expected(PeerLostException.class, "", Duration.ofSeconds(10));
     Duration worst = Duration.ZERO;
-    Begin begin = movingAndNot();
     PeerProcess next = kit.anotherPeer(Map.of());
     try (P2pEngine engine = P2pEngine.open(config)) {
       for (int round = 0; round < ROUNDS; round++) {
         PeerProcess victim = next;
         next = kit.anotherPeer(Map.of());
         Traffic traffic = new Traffic(engine, victim.open(config));
-        begin.begin(traffic);
+        if (round % 2 == 0) {
+          traffic.moves();
+        } else {
+          traffic.standsStill();
+        }
         long start = System.nanoTime();
         victim.kill();
         traffic.expect(expected, start);
@@ -509,18 +512,6 @@ public final class VerbsEngineFailures {
       }
     }
     report(name, worst);
-  }
-
-  /** In turn transfers that move, and such that stand still. */
-  private static Begin movingAndNot() {
-    PrimitiveIterator.OfInt rounds = IntStream.iterate(0, n -> n + 1).iterator();
-    return traffic -> {
-      if (rounds.nextInt() % 2 == 0) {
-        traffic.moves();
-      } else {
-        traffic.standsStill();
-      }
-    };
   }
 
   private interface Begin {

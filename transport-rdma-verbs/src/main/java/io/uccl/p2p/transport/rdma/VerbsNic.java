@@ -175,7 +175,7 @@ final class VerbsNic {
             + memory.length()
             + " bytes"
             + (host ? "" : " of GPU " + memory.device())
-            + (report.error() == Errno.ENOMEM || report.error() == Errno.EAGAIN
+            + (VerbsRemedies.isOfLockedMemory(report)
                 ? "; " + VerbsRemedies.lockedMemoryLimit()
                 : ""),
         report.detail(VerbsRemedies.ofRegistration(report, memory.kind())));

@@ -37,14 +37,19 @@ final class VerbsRemedies {
       return "Use a kernel from 5.12 on and NVIDIA's open driver, which share GPU memory as dma-buf,"
           + " or load nvidia-peermem";
     }
-    return switch (report.error()) {
-      case Errno.ENOMEM, Errno.EAGAIN ->
-          isLockedMemoryLimited()
-              ? raiseLockedMemory()
-              : "See how much memory is free, and the limits in ibv_devinfo -v: max_mr, max_mr_size";
-      case Errno.EFAULT -> "The memory is not mapped, or may not be written";
-      default -> "See the limits in ibv_devinfo -v: max_mr, max_mr_size";
-    };
+    if (isOfLockedMemory(report)) {
+      return isLockedMemoryLimited()
+          ? raiseLockedMemory()
+          : "See how much memory is free, and the limits in ibv_devinfo -v: max_mr, max_mr_size";
+    }
+    return report.error() == Errno.EFAULT
+        ? "The memory is not mapped, or may not be written"
+        : "See the limits in ibv_devinfo -v: max_mr, max_mr_size";
+  }
+
+  /** Whether it is what a registration beyond the limit of locked memory fails with. */
+  static boolean isOfLockedMemory(VerbsReport report) {
+    return report.error() == Errno.ENOMEM || report.error() == Errno.EAGAIN;
   }
 
   private static String raiseLockedMemory() {
