@@ -17,7 +17,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -276,14 +275,19 @@ final class TransportSelector {
   /** Better ones that cannot work, though variables say that somebody wanted them. */
   private List<String> passedOver(TransportProvider chosen) {
     List<String> warnings = new ArrayList<>();
-    Set<String> shared = names(chosen.settings());
+    Set<String> shared = chosen.settings().stream().map(Setting::name).collect(Collectors.toSet());
     for (TransportProvider provider : discovery.providers()) {
       if (provider == chosen) {
         break;
       }
-      Set<String> own = new TreeSet<>(names(provider.settings()));
-      own.removeAll(shared);
-      own.removeIf(name -> environment.getOrDefault(name, "").isBlank());
+      // Others, such as CUDA_VISIBLE_DEVICES, are set for other reasons.
+      List<String> own =
+          provider.settings().stream()
+              .map(Setting::name)
+              .filter(name -> name.startsWith("UCCL_") && !shared.contains(name))
+              .filter(name -> !environment.getOrDefault(name, "").isBlank())
+              .sorted()
+              .toList();
       Availability why = availability(provider);
       if (provider.priority() > 0 && !own.isEmpty()) {
         warnings.add(
@@ -301,10 +305,6 @@ final class TransportSelector {
       }
     }
     return warnings;
-  }
-
-  private static Set<String> names(List<Setting<?>> settings) {
-    return settings.stream().map(Setting::name).collect(Collectors.toSet());
   }
 
   private EnvironmentCheck.Mistake unknown(String name) {

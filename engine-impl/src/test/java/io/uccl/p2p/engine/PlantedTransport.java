@@ -94,7 +94,8 @@ abstract class PlantedTransport implements TransportProvider {
           200,
           List.of(
               Setting.integer("UCCL_CXI_DEPTH", "queue depth", 16, 1, 64),
-              Setting.integer("UCCL_P2P_RDMA_SL", "service level", 3, 0, 15)),
+              Setting.integer("UCCL_P2P_RDMA_SL", "service level", 3, 0, 15),
+              Setting.text("CUDA_VISIBLE_DEVICES", "the GPUs of this process", "all")),
           availability);
     }
 

@@ -292,6 +292,11 @@ class TransportSelectorTest {
   }
 
   @Test
+  void whatIsSetForOtherReasonsIsNoWarning() {
+    assertThat(select(Map.of("CUDA_VISIBLE_DEVICES", "0"), VERBS, TCP).warnings()).isEmpty();
+  }
+
+  @Test
   void aBrokenTransportIsACandidateAWarningAndPartOfErrors() {
     TransportDiscovery discovery =
         new TransportDiscovery(
