@@ -13,6 +13,7 @@ import io.uccl.p2p.TransportUnavailableException;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.util.concurrent.CompletableFuture;
@@ -106,14 +107,15 @@ class MainTest {
 
   @Test
   void nobodyAtThePeersPortIsFour() throws IOException {
-    int port;
-    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      port = socket.getLocalPort();
+    try (Socket taken = new Socket()) {
+      // Kept, so that nobody else is given the port and listens on it.
+      taken.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+      String peer = "127.0.0.1:" + taken.getLocalPort();
+      int code = console.run("bench", "--role", "client", "--peer", peer);
+      assertThat(code).isEqualTo(ExitCode.PEER_UNREACHABLE);
+      assertThat(console.errLines().get(console.errLines().size() - 1)).contains(peer);
+      assertThat(console.out()).isEmpty();
     }
-    int code = console.run("bench", "--role", "client", "--peer", "127.0.0.1:" + port);
-    assertThat(code).isEqualTo(ExitCode.PEER_UNREACHABLE);
-    assertThat(console.errLines().get(console.errLines().size() - 1)).contains("127.0.0.1:" + port);
-    assertThat(console.out()).isEmpty();
   }
 
   @Test

@@ -253,9 +253,10 @@ class ControlChannelTest {
 
   @Test
   void aPortThatNobodyListensOnClosesTheLinkWithTheCause() throws Exception {
-    ServerSocket server = new ServerSocket(0, 1, LOOPBACK);
-    InetSocketAddress nobody = addressOf(server);
-    server.close();
+    // Kept, so that nobody else, a channel of this test first of all, is given the port.
+    Socket taken = opened.closing(new Socket());
+    taken.bind(new InetSocketAddress(LOOPBACK, 0));
+    InetSocketAddress nobody = new InetSocketAddress(LOOPBACK, taken.getLocalPort());
 
     ControlLink link = channel(recorder).connect(nobody);
 

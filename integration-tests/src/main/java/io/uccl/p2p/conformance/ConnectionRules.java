@@ -31,6 +31,7 @@ import io.uccl.p2p.spi.TransportProvider;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.ByteBuffer;
@@ -101,11 +102,11 @@ abstract class ConnectionRules extends Rules {
   @Test
   @DisplayName("C2 Connecting to a port where nobody listens fails at once")
   void nobodyListens() throws IOException, InterruptedException {
-    int port;
-    try (ServerSocket free = listener()) {
-      port = free.getLocalPort();
-    }
-    try (P2pEngine engine = P2pEngine.open(config())) {
+    try (Socket taken = new Socket();
+        P2pEngine engine = P2pEngine.open(config())) {
+      // Kept, so that nobody else, this engine first of all, is given the port and listens on it.
+      taken.bind(new InetSocketAddress("127.0.0.1", 0));
+      int port = taken.getLocalPort();
       assertThat(connectFailure(engine, loopback(port), Limits.PATIENCE))
           .isInstanceOf(PeerUnreachableException.class)
           .hasMessageContaining(":" + port);

@@ -12,7 +12,6 @@ import io.uccl.p2p.spi.PendingChannel;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
@@ -370,14 +369,13 @@ class HostilePeerTest {
 
   @Test
   void aPeerThatIsNotThereFailsTheChannel() throws IOException {
-    int port;
-    try (var server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      port = server.getLocalPort();
-    }
-    try (Side side = new Side(8)) {
+    try (Socket taken = new Socket();
+        Side side = new Side(8)) {
+      // Kept, so that nobody else is given the port and listens on it.
+      taken.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
       for (InetSocketAddress address :
           List.of(
-              new InetSocketAddress(InetAddress.getLoopbackAddress(), port),
+              new InetSocketAddress(InetAddress.getLoopbackAddress(), taken.getLocalPort()),
               new InetSocketAddress(InetAddress.getByName("255.255.255.255"), 1),
               new InetSocketAddress(InetAddress.getByName("224.0.0.1"), 1))) {
         TcpChannel channel =
