@@ -1,6 +1,6 @@
 /*
  * libibverbs with faults that a test asks for: a queue pair goes to error, a device sends an event,
- * connecting a queue pair takes long, a device registers little at a time.
+ * connecting or destroying a queue pair takes long, a device registers little at a time.
  *
  * UCCL_IBV_SO names this library. It has the few functions that faults need, and all the others
  * are found behind it, in the real libibverbs that it is linked to. A test loads the same file and
@@ -35,6 +35,29 @@ static void *real(const char *name)
         memcpy(&(function), &address, sizeof(address));                                            \
     } while (0)
 
+/* -- calls that take as long as a test wants */
+
+enum { CONNECT, DESTROY, GATES };
+
+static struct {
+    bool is_shut;
+    int waiting;
+} gates[GATES];
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
+
+static void pass(int gate)
+{
+    pthread_mutex_lock(&gate_lock);
+    gates[gate].waiting++;
+    pthread_cond_broadcast(&gate_changed);
+    while (gates[gate].is_shut) {
+        pthread_cond_wait(&gate_changed, &gate_lock);
+    }
+    gates[gate].waiting--;
+    pthread_mutex_unlock(&gate_lock);
+}
+
 /* -- the queue pairs that live, the youngest last */
 
 enum { MOST = 4096 };
@@ -65,6 +88,7 @@ int ibv_destroy_qp(struct ibv_qp *pair)
 {
     int (*destroy)(struct ibv_qp *);
     FIND(destroy, "ibv_destroy_qp");
+    pass(DESTROY);
     /* Held until it is gone, so that it is not broken meanwhile. */
     pthread_mutex_lock(&lock);
     for (int i = 0; i < count; i++) {
@@ -82,25 +106,13 @@ int ibv_destroy_qp(struct ibv_qp *pair)
 
 /* -- connecting */
 
-static pthread_mutex_t connect_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t connect_changed = PTHREAD_COND_INITIALIZER;
-static bool is_holding;
-static int held;
-
-/* A kernel that looks for the peer's address takes as long as a test wants. */
+/* The kernel looks for the peer's address. */
 int ibv_modify_qp(struct ibv_qp *pair, struct ibv_qp_attr *attributes, int mask)
 {
     int (*modify)(struct ibv_qp *, struct ibv_qp_attr *, int);
     FIND(modify, "ibv_modify_qp");
     if ((mask & IBV_QP_STATE) != 0 && attributes->qp_state == IBV_QPS_RTR) {
-        pthread_mutex_lock(&connect_lock);
-        held++;
-        pthread_cond_broadcast(&connect_changed);
-        while (is_holding) {
-            pthread_cond_wait(&connect_changed, &connect_lock);
-        }
-        held--;
-        pthread_mutex_unlock(&connect_lock);
+        pass(CONNECT);
     }
     return modify(pair, attributes, mask);
 }
@@ -177,35 +189,35 @@ JNIEXPORT jint JNICALL Java_io_uccl_p2p_guest_VerbsFaults_queuePairs(JNIEnv *env
     return result;
 }
 
-/* From now on connecting a queue pair does not return, or returns again. */
-JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_holdConnects(JNIEnv *env, jclass type,
-                                                                       jboolean hold)
+/* From now on connecting or destroying a queue pair does not return, or returns again. */
+JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_shut(JNIEnv *env, jclass type, jint gate,
+                                                               jboolean shut)
 {
     (void)env;
     (void)type;
-    pthread_mutex_lock(&connect_lock);
-    is_holding = hold == JNI_TRUE;
-    pthread_cond_broadcast(&connect_changed);
-    pthread_mutex_unlock(&connect_lock);
+    pthread_mutex_lock(&gate_lock);
+    gates[gate].is_shut = shut == JNI_TRUE;
+    pthread_cond_broadcast(&gate_changed);
+    pthread_mutex_unlock(&gate_lock);
 }
 
-/* Returns when a queue pair is being connected, or false after some seconds. */
-JNIEXPORT jboolean JNICALL Java_io_uccl_p2p_guest_VerbsFaults_awaitConnect(JNIEnv *env, jclass type,
-                                                                           jlong seconds)
+/* Returns when a queue pair is being connected or destroyed, or false after some seconds. */
+JNIEXPORT jboolean JNICALL Java_io_uccl_p2p_guest_VerbsFaults_await(JNIEnv *env, jclass type,
+                                                                    jint gate, jlong seconds)
 {
     (void)env;
     (void)type;
     struct timespec end;
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += seconds;
-    pthread_mutex_lock(&connect_lock);
+    pthread_mutex_lock(&gate_lock);
     int result = 0;
-    while (held == 0 && result == 0) {
-        result = pthread_cond_timedwait(&connect_changed, &connect_lock, &end);
+    while (gates[gate].waiting == 0 && result == 0) {
+        result = pthread_cond_timedwait(&gate_changed, &gate_lock, &end);
     }
-    bool is_connecting = held > 0;
-    pthread_mutex_unlock(&connect_lock);
-    return is_connecting ? JNI_TRUE : JNI_FALSE;
+    bool is_waiting = gates[gate].waiting > 0;
+    pthread_mutex_unlock(&gate_lock);
+    return is_waiting ? JNI_TRUE : JNI_FALSE;
 }
 
 /* Moves the n-th youngest queue pair to error, the youngest one is 0; returns an errno. */

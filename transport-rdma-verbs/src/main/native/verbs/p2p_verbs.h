@@ -280,12 +280,20 @@ int64_t p2p_verbs_connect(int64_t connection, const struct p2p_verbs_path *paths
 int64_t p2p_verbs_break(int64_t connection, struct p2p_verbs_report *report);
 
 /*
- * Destroys it and frees the handle. While work requests are outstanding, as some may be a little
- * longer than the last operation: -EAGAIN, and nothing is done, unless "outstanding_too"; then its NICs must not be polled any more. After another failure
- * the call may be repeated.
+ * Takes it from its NICs, which tell nothing of it any more; all that may follow is
+ * p2p_verbs_destroy. While work requests are outstanding, as some may be a little longer than the
+ * last operation: -EAGAIN, and nothing is done, unless "outstanding_too"; then its NICs must not be
+ * polled any more. Again is no harm.
  */
-int64_t p2p_verbs_destroy(int64_t connection, bool outstanding_too,
-                          struct p2p_verbs_report *report);
+int64_t p2p_verbs_detach(int64_t connection, bool outstanding_too, struct p2p_verbs_report *report);
+
+/*
+ * Destroys one that is detached, and frees the handle. The kernel may take its time: a queue pair of
+ * soft RoCE waits until the NIC has given back its packets, which one whose cable is out does not.
+ * So another thread than the one that uses the NICs may call this. After a failure of the device the
+ * call may be repeated.
+ */
+int64_t p2p_verbs_destroy(int64_t connection, struct p2p_verbs_report *report);
 
 /*
  * Posts operations from slots of 128 bytes, as io.uccl.p2p.spi.OpBuffer draws them. Their local key

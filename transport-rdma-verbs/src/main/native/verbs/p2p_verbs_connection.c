@@ -115,7 +115,7 @@ static int64_t make_pair(struct p2p_verbs_queue_pair *pair, int32_t depth,
         return p2p_verbs_failed("ibv_create_qp", errno, "", report);
     }
     nic->pairs[pair->place] = pair;
-    nic->pair_count++;
+    atomic_fetch_add(&nic->pair_count, 1);
     nic->room--;
     pair->room = depth - 1;
     return initialize(pair, report);
@@ -184,7 +184,8 @@ int64_t p2p_verbs_create(struct p2p_verbs_making *making, struct p2p_verbs_repor
     if (result < 0) {
         /* The first failure is the one to tell. */
         struct p2p_verbs_report ignored;
-        (void)p2p_verbs_destroy((int64_t)(intptr_t)connection, false, &ignored);
+        (void)p2p_verbs_detach((int64_t)(intptr_t)connection, false, &ignored);
+        (void)p2p_verbs_destroy((int64_t)(intptr_t)connection, &ignored);
         return result;
     }
     return (int64_t)(intptr_t)connection;
@@ -192,20 +193,28 @@ int64_t p2p_verbs_create(struct p2p_verbs_making *making, struct p2p_verbs_repor
 
 /* -- destroying one */
 
-/* The requests of a queue pair that is no more are nobody's. */
+/* Its NIC looks for no completion of it any more, so the room for them is free. */
+static void detach_pair(struct p2p_verbs_queue_pair *pair)
+{
+    struct p2p_verbs_nic *nic = pair->nic;
+    if (pair->qp != NULL && nic->pairs[pair->place] == pair) {
+        nic->pairs[pair->place] = NULL;
+        nic->room += 1 + (int64_t)(pair->next - pair->oldest);
+    }
+}
+
+/* Requests that never came back touch no memory any more. */
 static void forget_requests(struct p2p_verbs_queue_pair *pair)
 {
     for (; pair->oldest != pair->next; pair->oldest++) {
         const struct p2p_verbs_request *request = &pair->requests[pair->oldest & pair->mask];
-        pair->nic->room++;
         if (request->operation != NULL) {
-            request->operation->remaining--;
             atomic_fetch_sub_explicit(&request->memory->users, 1, memory_order_release);
         }
     }
 }
 
-/* Returns 0 or a positive errno. */
+/* One that is detached. Returns 0 or a positive errno. */
 static int destroy_pair(struct p2p_verbs_queue_pair *pair)
 {
     if (pair->qp != NULL) {
@@ -215,9 +224,7 @@ static int destroy_pair(struct p2p_verbs_queue_pair *pair)
         }
         forget_requests(pair);
         pair->qp = NULL;
-        pair->nic->pairs[pair->place] = NULL;
-        pair->nic->pair_count--;
-        pair->nic->room++;
+        atomic_fetch_sub(&pair->nic->pair_count, 1);
     }
     free(pair->requests);
     pair->requests = NULL;
@@ -290,11 +297,14 @@ int64_t p2p_verbs_reduce(int64_t handle, int32_t count, struct p2p_verbs_report 
     if (report == NULL) {
         return -(int64_t)EINVAL;
     }
-    if (connection == NULL || count < 1 || count > connection->pair_count) {
+    if (connection == NULL || connection->detached || count < 1 ||
+        count > connection->pair_count) {
         return p2p_verbs_failed("p2p_verbs_reduce", EINVAL, "arguments", report);
     }
     while (connection->pair_count > count) {
-        int result = destroy_pair(&connection->pairs[connection->pair_count - 1]);
+        struct p2p_verbs_queue_pair *last = &connection->pairs[connection->pair_count - 1];
+        detach_pair(last);
+        int result = destroy_pair(last);
         if (result != 0) {
             return p2p_verbs_failed("ibv_destroy_qp", result, "", report);
         }
@@ -310,7 +320,8 @@ int64_t p2p_verbs_connect(int64_t handle, const struct p2p_verbs_path *paths, in
     if (report == NULL) {
         return -(int64_t)EINVAL;
     }
-    bool good = connection != NULL && paths != NULL && count == connection->pair_count;
+    bool good = connection != NULL && !connection->detached && paths != NULL &&
+                count == connection->pair_count;
     for (int32_t i = 0; good && i < count; i++) {
         good = is_path(connection->pairs[i].nic, &paths[i]);
     }
@@ -351,6 +362,9 @@ int64_t p2p_verbs_break(int64_t handle, struct p2p_verbs_report *report)
     if (connection == NULL) {
         return p2p_verbs_failed("p2p_verbs_break", EINVAL, "handle", report);
     }
+    if (connection->detached) {
+        return p2p_verbs_failed("p2p_verbs_break", EINVAL, "it is detached", report);
+    }
     int error = 0;
     for (int32_t i = 0; i < connection->pair_count; i++) {
         struct p2p_verbs_queue_pair *pair = &connection->pairs[i];
@@ -360,22 +374,39 @@ int64_t p2p_verbs_break(int64_t handle, struct p2p_verbs_report *report)
     return error == 0 ? 0 : p2p_verbs_failed("ibv_modify_qp to ERR", error, "", report);
 }
 
-int64_t p2p_verbs_destroy(int64_t handle, bool outstanding_too, struct p2p_verbs_report *report)
+int64_t p2p_verbs_detach(int64_t handle, bool outstanding_too, struct p2p_verbs_report *report)
 {
     struct p2p_verbs_connection *connection = p2p_verbs_connection_of(handle);
     if (report == NULL) {
         return -(int64_t)EINVAL;
     }
     if (connection == NULL) {
-        return p2p_verbs_failed("p2p_verbs_destroy", EINVAL, "handle", report);
+        return p2p_verbs_failed("p2p_verbs_detach", EINVAL, "handle", report);
     }
     bool outstanding = false;
     for (int32_t i = 0; i < connection->pair_count; i++) {
         outstanding |= connection->pairs[i].oldest != connection->pairs[i].next;
     }
     if (outstanding && !outstanding_too) {
-        return p2p_verbs_failed("p2p_verbs_destroy", EAGAIN, "work requests are outstanding",
+        return p2p_verbs_failed("p2p_verbs_detach", EAGAIN, "work requests are outstanding",
                                 report);
+    }
+    connection->detached = true;
+    for (int32_t i = 0; i < connection->pair_count; i++) {
+        detach_pair(&connection->pairs[i]);
+    }
+    return 0;
+}
+
+int64_t p2p_verbs_destroy(int64_t handle, struct p2p_verbs_report *report)
+{
+    struct p2p_verbs_connection *connection = p2p_verbs_connection_of(handle);
+    if (report == NULL) {
+        return -(int64_t)EINVAL;
+    }
+    if (connection == NULL || !connection->detached) {
+        return p2p_verbs_failed("p2p_verbs_destroy", EINVAL,
+                                connection == NULL ? "handle" : "it is not detached", report);
     }
     for (int32_t i = 0; i < connection->pair_count; i++) {
         int result = destroy_pair(&connection->pairs[i]);

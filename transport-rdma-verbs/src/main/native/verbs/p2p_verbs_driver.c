@@ -246,7 +246,7 @@ static int64_t await(struct side *side, int64_t count)
 static int64_t destroy(struct side *side)
 {
     struct p2p_verbs_report report;
-    int64_t result = p2p_verbs_destroy(side->connection, false, &report);
+    int64_t result = p2p_verbs_detach(side->connection, false, &report);
     for (int i = 0; result == -EAGAIN && i < 10; i++) {
         struct p2p_verbs_completion none;
         for (int k = 0; k < NICS; k++) {
@@ -254,9 +254,9 @@ static int64_t destroy(struct side *side)
                   "there is nothing to tell");
         }
         p2p_verbs_wait((int64_t)(intptr_t)side->nics, NICS, -1, SECOND / 10);
-        result = p2p_verbs_destroy(side->connection, false, &report);
+        result = p2p_verbs_detach(side->connection, false, &report);
     }
-    return result;
+    return result < 0 ? result : p2p_verbs_destroy(side->connection, &report);
 }
 
 static void destroy_sides(struct side *here, struct side *there)
@@ -337,8 +337,8 @@ static void memory_in_use_stays(struct side *here, struct side *there)
     check(post(here, &write, 1) == 1, "a write is taken");
     check(p2p_verbs_close_memory(here->nics[0], PLACE, &report) == -EAGAIN,
           "its memory is not closed meanwhile");
-    check(p2p_verbs_destroy(here->connection, false, &report) == -EAGAIN,
-          "nor its connection destroyed");
+    check(p2p_verbs_detach(here->connection, false, &report) == -EAGAIN,
+          "nor its connection detached");
     check(p2p_verbs_close(here->nics[0], &report) == -EBUSY, "nor the NIC closed");
     struct p2p_verbs_completion outstanding[2];
     check(p2p_verbs_outstanding(here->connection, (int64_t)(intptr_t)outstanding, 2) == 1 &&
@@ -861,7 +861,10 @@ static void says_no(struct side *here, char **arguments)
     check(p2p_verbs_connect(here->connection, &path, 1, &report) < 0 && report.error != 0,
           "connect of what is connected");
     check(p2p_verbs_break(0, &report) == -EINVAL, "break of nothing");
-    check(p2p_verbs_destroy(0, false, &report) == -EINVAL, "destruction of nothing");
+    check(p2p_verbs_detach(0, false, &report) == -EINVAL, "detachment of nothing");
+    check(p2p_verbs_destroy(0, &report) == -EINVAL, "destruction of nothing");
+    check(p2p_verbs_destroy(here->connection, &report) == -EINVAL,
+          "destruction of what is not detached");
     check(p2p_verbs_post(here->connection, no_slot, 1, &report) == -EINVAL,
           "a slot without memory");
     check(p2p_verbs_post(here->connection, 0, 1, &report) == -EINVAL, "no slots");
@@ -881,11 +884,22 @@ static void says_no(struct side *here, char **arguments)
 static void ends_in_the_middle(struct side *here, struct side *there)
 {
     struct p2p_verbs_report report;
+    struct p2p_verbs_path path = {.mtu = 5};
     struct slot write = slot_of(95, WRITE, here, LENGTH, there, 0);
     check(post(here, &write, 1) == 1, "a write is taken");
-    check(p2p_verbs_destroy(here->connection, true, &report) == 0,
-          "its connection is destroyed nevertheless");
-    check(p2p_verbs_destroy(there->connection, false, &report) == 0, "and the other one");
+    check(p2p_verbs_detach(here->connection, true, &report) == 0,
+          "its connection is detached nevertheless");
+    check(p2p_verbs_detach(here->connection, true, &report) == 0, "and again");
+    check(p2p_verbs_post(here->connection, (int64_t)(intptr_t)&write, 1, &report) == -EINVAL,
+          "it takes nothing more");
+    check(p2p_verbs_break(here->connection, &report) == -EINVAL, "nor is it broken");
+    check(p2p_verbs_reduce(here->connection, 1, &report) == -EINVAL, "nor reduced");
+    check(p2p_verbs_connect(here->connection, &path, 1, &report) == -EINVAL, "nor connected");
+    check(p2p_verbs_close_memory(here->nics[0], PLACE, &report) == -EAGAIN,
+          "the memory of the write is in use");
+    check(p2p_verbs_close(here->nics[0], &report) == -EBUSY, "and so is the NIC");
+    check(p2p_verbs_destroy(here->connection, &report) == 0, "it is destroyed");
+    check(destroy(there) == 0, "and the other one");
 }
 
 static void close_side(struct side *side, const char *what)

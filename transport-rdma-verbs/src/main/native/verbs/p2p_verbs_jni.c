@@ -104,12 +104,19 @@ jlong SHIM(breakConnection)(JNIEnv *env, jclass type, jlong connection, jlong re
     return p2p_verbs_break(connection, at(report));
 }
 
-jlong SHIM(destroy)(JNIEnv *env, jclass type, jlong connection, jboolean outstanding_too,
-                    jlong report)
+jlong SHIM(detach)(JNIEnv *env, jclass type, jlong connection, jboolean outstanding_too,
+                   jlong report)
 {
     (void)env;
     (void)type;
-    return p2p_verbs_destroy(connection, outstanding_too == JNI_TRUE, at(report));
+    return p2p_verbs_detach(connection, outstanding_too == JNI_TRUE, at(report));
+}
+
+jlong SHIM(destroy)(JNIEnv *env, jclass type, jlong connection, jlong report)
+{
+    (void)env;
+    (void)type;
+    return p2p_verbs_destroy(connection, at(report));
 }
 
 jlong SHIM(post)(JNIEnv *env, jclass type, jlong connection, jlong slots, jlong count,

@@ -85,6 +85,8 @@ struct p2p_verbs_connection {
     int32_t status;
     int32_t vendor;
     bool told_broken;
+    /* Its NICs know nothing of it any more. */
+    bool detached;
 };
 
 struct p2p_verbs_nic {
@@ -104,7 +106,8 @@ struct p2p_verbs_nic {
     /* By their places, NULL where one is free. */
     struct p2p_verbs_queue_pair **pairs;
     uint32_t pair_places;
-    int64_t pair_count;
+    /* Those that are not destroyed; whoever destroys one may be another thread than the owner. */
+    _Atomic int64_t pair_count;
     /* Requests that there is room for in the completion queue: each may end with an entry there. */
     int64_t room;
     /* The queue will send an event, or has sent one that was not read. */

@@ -381,8 +381,8 @@ int64_t p2p_verbs_post(int64_t handle, int64_t slots, int64_t count,
     if (connection == NULL || slots <= 0 || slots % 8 != 0 || count < 0) {
         return p2p_verbs_failed("p2p_verbs_post", EINVAL, "arguments", report);
     }
-    if (connection->pairs[0].qp == NULL) {
-        return p2p_verbs_failed("p2p_verbs_post", EINVAL, "it is destroyed in part", report);
+    if (connection->detached) {
+        return p2p_verbs_failed("p2p_verbs_post", EINVAL, "it is detached", report);
     }
     const struct slot *slot = (const struct slot *)(intptr_t)slots;
     struct chains chains;

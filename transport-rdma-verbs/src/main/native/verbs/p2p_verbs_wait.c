@@ -149,7 +149,7 @@ int64_t p2p_verbs_events(int64_t handle, int64_t events, int64_t count,
             out[n].tag = -1;
             if (is_of_queue_pair(event.event_type)) {
                 const struct p2p_verbs_queue_pair *pair = event.element.qp->qp_context;
-                out[n].tag = pair->connection->tag;
+                out[n].tag = pair->connection->detached ? -1 : pair->connection->tag;
             }
             n++;
         }

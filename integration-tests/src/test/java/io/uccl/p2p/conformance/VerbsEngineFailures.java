@@ -91,8 +91,7 @@ public final class VerbsEngineFailures {
   void packetsOverRdmaAreLost() throws Exception {
     broken(
         "all packets over RDMA are lost",
-        Traffic::standsStill,
-        traffic -> {},
+        traffic -> cable.begin(),
         () -> {},
         new Expected(PeerLostException.class, "does not answer", Duration.ofSeconds(20)));
   }
@@ -101,7 +100,6 @@ public final class VerbsEngineFailures {
   void allPacketsAreLost() throws Exception {
     broken(
         "all packets are lost",
-        Traffic::standsStill,
         traffic -> cable.treatAll("loss 100%"),
         () -> {},
         new Expected(PeerLostException.class, "", Duration.ofSeconds(20)));
@@ -111,10 +109,12 @@ public final class VerbsEngineFailures {
   void theCableIsPulled() throws Exception {
     broken(
         "the cable is pulled",
-        Traffic::standsStill,
         traffic -> cable.pull(),
         cable::plug,
-        new Expected(PeerLostException.class, "port of this process's device went down", QUICK));
+        new Expected(
+            PeerLostException.class,
+            "port of this process's device went down",
+            Duration.ofSeconds(10)));
   }
 
   @Test
@@ -252,6 +252,32 @@ public final class VerbsEngineFailures {
       }
     }
     report("the device fails", worst);
+  }
+
+  @Test
+  void whatIsSlowToGoHoldsNobodyUp() throws Exception {
+    Expected expected = new Expected(PeerLostException.class, "queue pair went to error", QUICK);
+    int before = VerbsFaults.queuePairs();
+    try (Session session = Session.open(process, config)) {
+      Traffic traffic = new Traffic(session.engine(), session.peer());
+      traffic.moves();
+      VerbsFaults.holdDestroys();
+      try {
+        long start = System.nanoTime();
+        VerbsFaults.toError(0);
+        traffic.expect(expected, start);
+        assertThat(VerbsFaults.awaitDestroy(Limits.PATIENCE.toSeconds()))
+            .as("the kernel tries to destroy a queue pair")
+            .isTrue();
+        works(session.engine(), session.peer());
+        traffic.end();
+        LocalRules.quickly("close of the engine", session.engine()::close);
+        assertThat(VerbsFaults.queuePairs()).as("queue pairs").isGreaterThan(before);
+      } finally {
+        VerbsFaults.letDestroysGo();
+      }
+      Rules.until("they are gone", () -> VerbsFaults.queuePairs() == before);
+    }
   }
 
   // -- peers that are hard to find

@@ -23,6 +23,11 @@ public final class VerbsFaults {
 
   private static final int NO_QUEUE_PAIR = -1;
 
+  /** Calls that a test can have wait, as {@code faults.c} numbers them. */
+  private static final int CONNECT = 0;
+
+  private static final int DESTROY = 1;
+
   static {
     System.load(LIBRARY.toString());
   }
@@ -54,16 +59,33 @@ public final class VerbsFaults {
 
   /** From now on the kernel finds no peer's address, but goes on looking. */
   public static void holdConnects() {
-    holdConnects(true);
+    shut(CONNECT, true);
   }
 
   /** It has found them. */
   public static void letConnectsGo() {
-    holdConnects(false);
+    shut(CONNECT, false);
   }
 
   /** Waits until it looks for one; false if it does not within some seconds. */
-  public static native boolean awaitConnect(long seconds);
+  public static boolean awaitConnect(long seconds) {
+    return await(CONNECT, seconds);
+  }
+
+  /** From now on the kernel destroys no queue pair, but goes on trying. */
+  public static void holdDestroys() {
+    shut(DESTROY, true);
+  }
+
+  /** It can again. */
+  public static void letDestroysGo() {
+    shut(DESTROY, false);
+  }
+
+  /** Waits until it tries to destroy one; false if it does not within some seconds. */
+  public static boolean awaitDestroy(long seconds) {
+    return await(DESTROY, seconds);
+  }
 
   /** Devices that are opened from now on say that they register no more bytes at a time. */
   public static native void limitRegistrations(long bytes);
@@ -71,7 +93,9 @@ public final class VerbsFaults {
   /** How many queue pairs this process has. */
   public static native int queuePairs();
 
-  private static native void holdConnects(boolean hold);
+  private static native void shut(int gate, boolean shut);
+
+  private static native boolean await(int gate, long seconds);
 
   private static native int breakQueuePair(int n);
 

@@ -2,10 +2,10 @@ package io.uccl.p2p.transport.rdma;
 
 import io.uccl.p2p.HandshakeException;
 import io.uccl.p2p.TransportException;
-import io.uccl.p2p.spi.nativelib.Errno;
 import io.uccl.p2p.spi.nativelib.OffHeap;
 import java.lang.ref.Reference;
 import java.util.List;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -15,11 +15,12 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Reliable connected queue pairs that lead to one peer, spread over the NICs. Made, they receive
- * nothing; connected, they carry operations; broken, they give back what they have; destroyed, they
- * are no more. {@code p2p_verbs.h} draws what it is made of as {@code struct p2p_verbs_making}.
+ * nothing; connected, they carry operations; broken, they give back what they have; detached, the
+ * NICs know nothing of them; destroyed, they are no more. {@code p2p_verbs.h} draws what it is made
+ * of as {@code struct p2p_verbs_making}.
  *
- * <p>Threads: the transport's owner, then the engine's thread for releases; in between, one that
- * connects.
+ * <p>Threads: the transport's owner; in between, one that connects; once it is detached, one that
+ * destroys it, and then the engine's thread for releases.
  */
 final class VerbsConnection {
 
@@ -49,6 +50,8 @@ final class VerbsConnection {
   private int theirNics;
   private volatile boolean connecting;
   private BooleanSupplier withdrawal = () -> false;
+  private boolean detached;
+  private boolean leaving;
   private boolean destroyed;
 
   /**
@@ -103,10 +106,10 @@ final class VerbsConnection {
   /**
    * Connects its queue pairs to the peer's; those of the side that has more are given up. The
    * kernel may look for the peer's address for a second, so another thread does it. Until it has,
-   * this cannot be destroyed.
+   * this cannot be detached.
    *
    * @param then hears of the end, on that thread: of the device's refusal, or null; not if it is
-   *     destroyed before its turn comes
+   *     detached before its turn comes
    * @throws HandshakeException if the peer is on another network
    */
   void connect(
@@ -184,7 +187,7 @@ final class VerbsConnection {
    * when that is over.
    */
   void breakPairs() {
-    if (!destroyed && !connecting) {
+    if (!detached && !connecting) {
       VerbsShim.breakConnection(handle, report.address());
     }
   }
@@ -192,42 +195,59 @@ final class VerbsConnection {
   /** Calls {@code each} with the id of every operation that has not come back. */
   void forEachOutstanding(LongConsumer each) {
     OffHeap outstanding = new OffHeap(operations * COMPLETION_BYTES);
-    long count = destroyed ? 0 : VerbsShim.outstanding(handle, outstanding.address(), operations);
+    long count = detached ? 0 : VerbsShim.outstanding(handle, outstanding.address(), operations);
     for (int i = 0; i < count; i++) {
       each.accept(outstanding.getLong(i * COMPLETION_BYTES));
     }
   }
 
-  /** What became of the try to destroy one. */
-  enum Destruction {
-    /** Nothing touches the memory of its operations any more. */
-    DONE,
-    /**
-     * Work requests have not come back, or it is being connected; to be tried again when the NICs
-     * have been polled.
-     */
-    LATER,
-    /** The device keeps it. */
-    REFUSED
+  /**
+   * Takes it from its NICs, which tell nothing of it any more. Idempotent.
+   *
+   * @param outstandingToo if work requests are outstanding, which nobody polls for any more
+   * @return false if work requests have not come back, or it is being connected; to be tried again
+   *     when the NICs have been polled
+   */
+  boolean detach(boolean outstandingToo) {
+    withdraw();
+    if (!detached && !connecting) {
+      detached = VerbsShim.detach(handle, outstandingToo, report.address()) >= 0;
+    }
+    return detached;
   }
 
   /**
-   * Destroys it. Idempotent.
+   * Has another thread destroy it, once it is detached: the kernel may take its time. Idempotent.
    *
-   * @param outstandingToo if work requests are outstanding, which nobody polls for any more
+   * @param then hears of it on that thread; not if the device keeps it
    */
-  Destruction destroy(boolean outstandingToo) {
-    withdraw();
-    if (connecting) {
-      return Destruction.LATER;
+  void destroy(Executor destroyer, Runnable then) {
+    if (leaving) {
+      return;
     }
-    if (!destroyed) {
-      long result = VerbsShim.destroy(handle, outstandingToo, report.address());
-      if (result < 0) {
-        return result == -Errno.EAGAIN ? Destruction.LATER : Destruction.REFUSED;
-      }
-      destroyed = true;
+    leaving = true;
+    Runnable work =
+        () -> {
+          if (destroy()) {
+            then.run();
+          }
+        };
+    try {
+      destroyer.execute(work);
+    } catch (OutOfMemoryError e) {
+      // The process has no room for another thread.
+      work.run();
     }
-    return Destruction.DONE;
+  }
+
+  /**
+   * Destroys it, once it is detached. Afterwards nothing touches the memory of its operations.
+   * Idempotent.
+   *
+   * @return false if the device keeps it
+   */
+  boolean destroy() {
+    destroyed = destroyed || VerbsShim.destroy(handle, report.address()) >= 0;
+    return destroyed;
   }
 }

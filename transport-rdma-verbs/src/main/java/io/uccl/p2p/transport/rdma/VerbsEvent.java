@@ -30,12 +30,18 @@ final class VerbsEvent {
 
   /** Why no connection over the port works any more, or null if they do. */
   static @Nullable P2pException portFailure(int type) {
-    return type == PORT_ERROR
-        ? new PeerLostException(
-            "the port of this process's device went down",
-            detail("IBV_EVENT_PORT_ERR")
-                .withRemedy("See what rdma link shows; when it is up again, connect anew"))
-        : null;
+    return type == PORT_ERROR ? portDown(detail("IBV_EVENT_PORT_ERR")) : null;
+  }
+
+  /**
+   * The same, seen before the event.
+   *
+   * @param detail how it was seen
+   */
+  static PeerLostException portDown(FailureDetail detail) {
+    return new PeerLostException(
+        "the port of this process's device went down",
+        detail.withRemedy("See what rdma link shows; when it is up again, connect anew"));
   }
 
   /** Why a connection works no more, or null if it does. */

@@ -129,6 +129,11 @@ final class VerbsNic {
     }
   }
 
+  /** Whether its link is down. */
+  boolean isDown() {
+    return opening.link().isDown();
+  }
+
   /** What peers have to know of it. */
   VerbsParameters.Nic parameters() {
     return new VerbsParameters.Nic(

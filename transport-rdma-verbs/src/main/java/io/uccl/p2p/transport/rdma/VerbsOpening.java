@@ -37,6 +37,7 @@ final class VerbsOpening {
 
   private final OffHeap bytes = new OffHeap(BYTES);
   private final VerbsPort port;
+  private final VerbsLink link;
   private final int address;
   private final boolean isAddressWanted;
   private final int serviceLevel;
@@ -53,6 +54,7 @@ final class VerbsOpening {
   VerbsOpening(Map<String, String> environment, VerbsPort port) {
     this.port = port;
     this.address = address(environment, port);
+    this.link = VerbsLink.of(port, address);
     this.isAddressWanted = VerbsSettings.GID_INDEX.in(environment).isPresent();
     this.serviceLevel =
         VerbsSettings.SERVICE_LEVEL
@@ -128,6 +130,10 @@ final class VerbsOpening {
 
   VerbsPort port() {
     return port;
+  }
+
+  VerbsLink link() {
+    return link;
   }
 
   /**

@@ -8,6 +8,7 @@ import java.util.OptionalInt;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A port of an RDMA device, as the kernel tells of it: {@code DEVICE/ports/NUMBER} in {@code
@@ -77,6 +78,12 @@ record VerbsPort(String device, int number, Path folder) {
   /** Where its device is plugged in. */
   PciPlace place() {
     return PciPlace.of(deviceFolder().resolve("device"));
+  }
+
+  /** Where the kernel tells of the network interface that an address is of; null: of none. */
+  @Nullable Path networkInterface(int index) {
+    String name = read("gid_attrs/ndevs/" + index);
+    return name.isEmpty() ? null : deviceFolder().resolve("../../net").resolve(name).normalize();
   }
 
   private Path deviceFolder() {

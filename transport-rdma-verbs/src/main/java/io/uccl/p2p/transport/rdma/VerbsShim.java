@@ -56,7 +56,9 @@ final class VerbsShim implements NativeLibrary.Binding {
 
   static native long breakConnection(long connection, long report);
 
-  static native long destroy(long connection, boolean outstandingToo, long report);
+  static native long detach(long connection, boolean outstandingToo, long report);
+
+  static native long destroy(long connection, long report);
 
   static native long post(long connection, long slots, long count, long report);
 

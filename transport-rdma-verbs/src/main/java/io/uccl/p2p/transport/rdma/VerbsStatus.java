@@ -96,8 +96,18 @@ final class VerbsStatus {
     };
   }
 
+  /** Whether an own port that is down explains it: nothing left, or nothing came back. */
+  static boolean mayComeOfPort(int status) {
+    return status == LOCAL_OPERATION || status == RETRIES_EXCEEDED || status == RESPONSE_TIMEOUT;
+  }
+
   private static FailureDetail detail(int status, int vendor, String remedy) {
-    return FailureDetail.remedy(remedy)
+    return detail(status, vendor).withRemedy(remedy);
+  }
+
+  /** The device's words. */
+  static FailureDetail detail(int status, int vendor) {
+    return FailureDetail.NONE
         .withTransport("rdma")
         .withProvider(
             status,

@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -56,8 +57,8 @@ final class VerbsTransport implements Transport {
   /** While it is never idle, events are looked for so often; each look is a system call. */
   private static final long EVENTS_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
-  /** A peer that is hard to find does not keep all others waiting. */
-  private static final int CONNECTORS = 4;
+  /** What takes long with one peer does not keep all others waiting. */
+  private static final int THREADS = 4;
 
   /** The clock is read once in so many polls; of a device in software one may take long. */
   private static final int POLLS_PER_CLOCK = 8;
@@ -87,7 +88,7 @@ final class VerbsTransport implements Transport {
   private final ArrayDeque<Integer> freeTags = new ArrayDeque<>();
 
   /** All that are not destroyed. */
-  private final Set<VerbsConnection> connections = new LinkedHashSet<>();
+  private final Set<VerbsConnection> connections = ConcurrentHashMap.newKeySet();
 
   /** Closed, and told of all their operations, but not of all flushes that nobody is told of. */
   private final ArrayDeque<VerbsChannel> retiring = new ArrayDeque<>();
@@ -95,13 +96,16 @@ final class VerbsTransport implements Transport {
   private final Set<VerbsMemory> memories = new LinkedHashSet<>();
 
   /** Connects queue pairs. */
-  private final ThreadPoolExecutor connector = connector();
+  private final ThreadPoolExecutor connector = threads("p2p-rdma-connect");
+
+  /** Destroys them. */
+  private final ThreadPoolExecutor destroyer = threads("p2p-rdma-destroy");
 
   /** What it came to. */
   private final Queue<Connected> connected = new ConcurrentLinkedQueue<>();
 
   /** Operations that the devices do not have any more, or never had. */
-  private final ArrayDeque<Ended> ended = new ArrayDeque<>();
+  private final Queue<Ended> ended = new ConcurrentLinkedQueue<>();
 
   /** Places of registrations; the engine's thread for releases frees them. */
   private final Places places = new Places();
@@ -165,17 +169,17 @@ final class VerbsTransport implements Transport {
     }
   }
 
-  /** Threads that go when nothing is connected for a second. */
-  private static ThreadPoolExecutor connector() {
+  /** They go when they have nothing to do for a second. */
+  private static ThreadPoolExecutor threads(String name) {
     ThreadPoolExecutor threads =
         new ThreadPoolExecutor(
-            CONNECTORS,
-            CONNECTORS,
+            THREADS,
+            THREADS,
             1,
             TimeUnit.SECONDS,
             new LinkedBlockingQueue<>(),
             work -> {
-              Thread thread = new Thread(work, "p2p-rdma-connect");
+              Thread thread = new Thread(work, name);
               thread.setDaemon(true);
               return thread;
             });
@@ -295,7 +299,7 @@ final class VerbsTransport implements Transport {
     public void abort() {
       if (!done) {
         done = true;
-        destroy(tag, connection);
+        leave(tag, connection);
       }
     }
   }
@@ -311,28 +315,43 @@ final class VerbsTransport implements Transport {
     // An operation that was posted after the close comes back to a channel that has gone.
     if (!channel.hasOutstanding()
         && channels.get(channel.tag()) == channel
-        && !destroy(channel.tag(), channel.connection())
+        && !leave(channel.tag(), channel.connection())
         && !retiring.contains(channel)) {
       retiring.add(channel);
     }
   }
 
   /** Returns false if it has to be tried again. */
-  private boolean destroy(int tag, VerbsConnection connection) {
-    VerbsConnection.Destruction result = connection.destroy(failed);
-    if (result == VerbsConnection.Destruction.DONE) {
-      connections.remove(connection);
-      channels.set(tag, null);
-      freeTags.add(tag);
+  private boolean leave(int tag, VerbsConnection connection) {
+    if (!connection.detach(failed)) {
+      return false;
     }
-    // A device that keeps one has failed, and everything of it ends with the transport.
-    return result != VerbsConnection.Destruction.LATER;
+    channels.set(tag, null);
+    freeTags.add(tag);
+    destroy(connection, List.of());
+    return true;
+  }
+
+  /**
+   * Destroys one that is detached. A device that keeps it has failed, and everything of it ends
+   * with the transport.
+   *
+   * @param outstanding are reported when nothing touches their memory any more
+   */
+  private void destroy(VerbsConnection connection, List<Ended> outstanding) {
+    connection.destroy(
+        destroyer,
+        () -> {
+          connections.remove(connection);
+          ended.addAll(outstanding);
+          wakeUp.give();
+        });
   }
 
   private void retireSome() {
     for (int i = retiring.size(); i > 0; i--) {
       VerbsChannel channel = retiring.remove();
-      if (!destroy(channel.tag(), channel.connection())) {
+      if (!leave(channel.tag(), channel.connection())) {
         retiring.add(channel);
       }
     }
@@ -516,14 +535,19 @@ final class VerbsTransport implements Transport {
       readEvents(into);
     }
     if (channel.failure() == null) {
-      P2pException suspicion = channel.suspicion();
-      channelFailed(
-          channel,
-          status == VerbsStatus.FLUSHED && suspicion != null
-              ? suspicion
-              : VerbsStatus.failure(status, nic.completedVendor(index)),
-          into);
+      channelFailed(channel, causeOf(channel, nic, status, nic.completedVendor(index)), into);
     }
+  }
+
+  private static P2pException causeOf(VerbsChannel channel, VerbsNic nic, int status, int vendor) {
+    P2pException suspicion = channel.suspicion();
+    if (status == VerbsStatus.FLUSHED && suspicion != null) {
+      return suspicion;
+    }
+    // What is sent over a port that goes down may fail before the event of the port comes.
+    return VerbsStatus.mayComeOfPort(status) && nic.isDown()
+        ? VerbsEvent.portDown(VerbsStatus.detail(status, vendor))
+        : VerbsStatus.failure(status, vendor);
   }
 
   private void complete(VerbsNic nic, int index, CompletionBuffer into) {
@@ -654,9 +678,8 @@ final class VerbsTransport implements Transport {
     VerbsConnection connection = channel.connection();
     List<Ended> outstanding = new ArrayList<>();
     connection.forEachOutstanding(id -> outstanding.add(new Ended(id, channel, cause)));
-    // Of a device that keeps it their memory may be touched, so they are never reported.
-    if (connection.destroy(true) == VerbsConnection.Destruction.DONE) {
-      ended.addAll(outstanding);
+    if (connection.detach(true)) {
+      destroy(connection, outstanding);
     }
   }
 
@@ -701,18 +724,19 @@ final class VerbsTransport implements Transport {
    */
   synchronized void shutDown() {
     connections.forEach(VerbsConnection::withdraw);
-    awaitConnector();
+    // What is being connected or destroyed is nobody else's.
+    await(connector);
+    await(destroyer);
     List.copyOf(connections).forEach(this::end);
     nics.forEach(VerbsNic::shutDown);
   }
 
-  /** What is being connected cannot be destroyed. */
-  private void awaitConnector() {
-    connector.shutdown();
+  private static void await(ThreadPoolExecutor threads) {
+    threads.shutdown();
     boolean interrupted = false;
-    while (!connector.isTerminated()) {
+    while (!threads.isTerminated()) {
       try {
-        connector.awaitTermination(1, TimeUnit.SECONDS);
+        threads.awaitTermination(1, TimeUnit.SECONDS);
       } catch (InterruptedException e) {
         interrupted = true;
       }
@@ -723,7 +747,7 @@ final class VerbsTransport implements Transport {
   }
 
   private void end(VerbsConnection connection) {
-    if (connection.destroy(true) != VerbsConnection.Destruction.DONE) {
+    if (!connection.detach(true) || !connection.destroy()) {
       throw connection
           .report()
           .failure("the device does not destroy a queue pair", "End the process to free it");

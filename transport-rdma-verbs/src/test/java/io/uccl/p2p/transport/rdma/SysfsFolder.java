@@ -72,6 +72,13 @@ record SysfsFolder(Path root) {
     return address(device, 1, 0, "0000:0000:0000:0000:0000:ffff:" + address, "RoCE v2");
   }
 
+  /** The network interface of a port's address. */
+  SysfsFolder networkInterface(String device, int number, int index, String name, String carrier) {
+    write(portFile(device, number, "gid_attrs/ndevs/" + index), name);
+    write(root.resolve("sys/class/net").resolve(name).resolve("carrier"), carrier);
+    return this;
+  }
+
   /**
    * Plugs a device in.
    *
