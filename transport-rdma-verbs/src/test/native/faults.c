@@ -89,7 +89,7 @@ int ibv_destroy_qp(struct ibv_qp *pair)
     int (*destroy)(struct ibv_qp *);
     FIND(destroy, "ibv_destroy_qp");
     pass(DESTROY);
-    /* Held until it is gone, so that it is not broken meanwhile. */
+    /* Nobody finds it any more, so it is not broken meanwhile; others need not wait for it. */
     pthread_mutex_lock(&lock);
     for (int i = 0; i < count; i++) {
         if (pairs[i] == pair) {
@@ -99,9 +99,8 @@ int ibv_destroy_qp(struct ibv_qp *pair)
         }
     }
     is_asked = is_asked && asked.element.qp != pair;
-    int result = destroy(pair);
     pthread_mutex_unlock(&lock);
-    return result;
+    return destroy(pair);
 }
 
 /* -- connecting */
@@ -178,7 +177,7 @@ JNIEXPORT void JNICALL Java_io_uccl_p2p_guest_VerbsFaults_limitRegistrations(JNI
     longest_registration = (uint64_t)bytes;
 }
 
-/* How many queue pairs this process has. */
+/* How many queue pairs this process has, those left out that the kernel is about to destroy. */
 JNIEXPORT jint JNICALL Java_io_uccl_p2p_guest_VerbsFaults_queuePairs(JNIEnv *env, jclass type)
 {
     (void)env;

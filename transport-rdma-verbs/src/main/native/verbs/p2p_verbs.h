@@ -6,7 +6,8 @@
  * libibverbs is opened at run time and never linked.
  *
  * Threads: calls on all NICs and on their connections come from one thread at a time, except
- * p2p_verbs_close_memory, which any thread may call.
+ * p2p_verbs_close_memory, which any thread may call, and p2p_verbs_connect and p2p_verbs_destroy,
+ * which any one may for a connection that no other uses meanwhile.
  *
  * Results: 0 or more, or -errno. A function that is given a report fills it when it fails.
  */
@@ -262,7 +263,10 @@ struct p2p_verbs_making {
  */
 int64_t p2p_verbs_create(struct p2p_verbs_making *making, struct p2p_verbs_report *report);
 
-/* Destroys all of its queue pairs but the first "count". Before it is connected. */
+/*
+ * Destroys all of its queue pairs but the first "count". Before it is connected, so that nothing in
+ * the network refers to them.
+ */
 int64_t p2p_verbs_reduce(int64_t connection, int32_t count, struct p2p_verbs_report *report);
 
 /*

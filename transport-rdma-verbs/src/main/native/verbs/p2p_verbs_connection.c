@@ -367,8 +367,7 @@ int64_t p2p_verbs_break(int64_t handle, struct p2p_verbs_report *report)
     }
     int error = 0;
     for (int32_t i = 0; i < connection->pair_count; i++) {
-        struct p2p_verbs_queue_pair *pair = &connection->pairs[i];
-        int result = pair->qp == NULL ? 0 : p2p_verbs_to_error(pair);
+        int result = p2p_verbs_to_error(&connection->pairs[i]);
         error = error == 0 ? result : error;
     }
     return error == 0 ? 0 : p2p_verbs_failed("ibv_modify_qp to ERR", error, "", report);

@@ -13,7 +13,7 @@
 struct p2p_verbs_memory {
     struct ibv_mr *pieces[P2P_VERBS_PIECES];
     int32_t shift;
-    /* Written by the owner of the NIC, read by whoever closes. */
+    /* Written by the owner of the NIC, and by whoever destroys; read by whoever closes. */
     _Atomic int64_t users;
 };
 

@@ -236,10 +236,11 @@ final class WatchedTransport implements Transport {
     public int post(OpBuffer operations, int first, int count) {
       int taken = channel.post(withRealMemory(operations, first, count), 0, count);
       for (int i = first; watch != null && i < first + taken; i++) {
-        watch.sees(operations.length(i));
         if (watch.isWithholding()) {
           withheld.add(operations.id(i));
         }
+        // Last: whoever waits for it may end the withholding at once.
+        watch.sees(operations.length(i));
       }
       return taken;
     }

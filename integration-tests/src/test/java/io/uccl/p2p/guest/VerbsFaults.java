@@ -90,7 +90,7 @@ public final class VerbsFaults {
   /** Devices that are opened from now on say that they register no more bytes at a time. */
   public static native void limitRegistrations(long bytes);
 
-  /** How many queue pairs this process has. */
+  /** How many queue pairs this process has, but for those that the kernel is about to destroy. */
   public static native int queuePairs();
 
   private static native void shut(int gate, boolean shut);

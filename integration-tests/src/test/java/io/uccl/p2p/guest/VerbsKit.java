@@ -13,13 +13,13 @@ import java.util.Optional;
  * The kit on the rdma transport, on a device of the machine that it runs on. {@link
  * VerbsConformanceTest} runs it in a guest.
  */
-class VerbsKit extends TransportConformance {
-
-  /** Sixteen messages as long as soft RoCE has them. */
-  private static final long LONGEST = 16 * (8L << 20);
+public class VerbsKit extends TransportConformance {
 
   /** A bit of each of the two keys in a word. */
   private static final long EVERY_KEY = 1L << 32 | 1;
+
+  /** For JUnit. */
+  public VerbsKit() {}
 
   @Override
   protected String transport() {
@@ -29,7 +29,16 @@ class VerbsKit extends TransportConformance {
   @Override
   protected TransportCapabilities capabilities() {
     return new TransportCapabilities(
-        Refusal.BREAKS_CONNECTION, TargetChecks.NIC_KEY, Expiry.CLOSES_CHANNEL, true, LONGEST);
+        Refusal.BREAKS_CONNECTION,
+        TargetChecks.NIC_KEY,
+        Expiry.CLOSES_CHANNEL,
+        true,
+        longestOperation());
+  }
+
+  /** Sixteen messages as long as soft RoCE has them. */
+  protected long longestOperation() {
+    return 16 * (8L << 20);
   }
 
   /** The guest's emulation moves 80 MB/s. */

@@ -66,14 +66,14 @@ class VerbsVariantsTest {
   }
 
   @TestFactory
-  Stream<DynamicTest> aDeviceMayRegisterLittleAtATime() throws IOException {
+  Stream<DynamicTest> regionsTakeWhatTheDeviceAndTheSettingsWant() throws IOException {
     return KitProcess.start(
             Guest.command("env", VerbsConformanceTest.JVM_OPTIONS),
             System.getProperty("java.class.path"),
-            VerbsPieces.class.getName(),
+            VerbsRegions.class.getName(),
             "!prove-only",
             List.of())
-        .tests(KitProcess.testsOf(VerbsPieces.class));
+        .tests(KitProcess.testsOf(VerbsRegions.class));
   }
 
   private static Stream<DynamicTest> run(Class<? extends VerbsKit> kit, List<Class<?>> groups)

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * of as {@code struct p2p_verbs_making}.
  *
  * <p>Threads: the transport's owner; in between, one that connects; once it is detached, one that
- * destroys it, and then the engine's thread for releases.
+ * destroys it, and last the engine's thread for releases.
  */
 final class VerbsConnection {
 
@@ -50,6 +50,7 @@ final class VerbsConnection {
   private int theirNics;
   private volatile boolean connecting;
   private BooleanSupplier withdrawal = () -> false;
+  private boolean broken;
   private boolean detached;
   private boolean leaving;
   private boolean destroyed;
@@ -188,6 +189,7 @@ final class VerbsConnection {
    */
   void breakPairs() {
     if (!detached && !connecting) {
+      broken = true;
       VerbsShim.breakConnection(handle, report.address());
     }
   }
@@ -210,6 +212,10 @@ final class VerbsConnection {
    */
   boolean detach(boolean outstandingToo) {
     withdraw();
+    if (!broken) {
+      // It was closed while it was being connected, and would serve the peer until it is destroyed.
+      breakPairs();
+    }
     if (!detached && !connecting) {
       detached = VerbsShim.detach(handle, outstandingToo, report.address()) >= 0;
     }
@@ -219,24 +225,23 @@ final class VerbsConnection {
   /**
    * Has another thread destroy it, once it is detached: the kernel may take its time. Idempotent.
    *
-   * @param then hears of it on that thread; not if the device keeps it
+   * @param then hears of it on that thread; not if the device keeps it, or the process has no room
+   *     for the thread
    */
   void destroy(Executor destroyer, Runnable then) {
     if (leaving) {
       return;
     }
     leaving = true;
-    Runnable work =
-        () -> {
-          if (destroy()) {
-            then.run();
-          }
-        };
     try {
-      destroyer.execute(work);
+      destroyer.execute(
+          () -> {
+            if (destroy()) {
+              then.run();
+            }
+          });
     } catch (OutOfMemoryError e) {
-      // The process has no room for another thread.
-      work.run();
+      // There is no room for another thread: it is destroyed with the transport.
     }
   }
 

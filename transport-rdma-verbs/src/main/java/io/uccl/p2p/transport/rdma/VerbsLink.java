@@ -19,7 +19,8 @@ record VerbsLink(VerbsPort port, @Nullable Path networkInterface) {
   }
 
   boolean isDown() {
-    return !port.isActive() || (networkInterface != null && !hasCarrier(networkInterface));
+    // Of the port the kernel may have to ask the device, which may be what is ailing.
+    return (networkInterface != null && !hasCarrier(networkInterface)) || !port.isActive();
   }
 
   /** Of an interface that was taken down, or removed, it cannot be read. */

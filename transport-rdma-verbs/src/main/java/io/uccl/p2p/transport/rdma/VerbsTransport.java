@@ -90,7 +90,10 @@ final class VerbsTransport implements Transport {
   /** All that are not destroyed. */
   private final Set<VerbsConnection> connections = ConcurrentHashMap.newKeySet();
 
-  /** Closed, and told of all their operations, but not of all flushes that nobody is told of. */
+  /**
+   * Closed, and told of all their operations, but not of all flushes that nobody is told of; or
+   * still being connected.
+   */
   private final ArrayDeque<VerbsChannel> retiring = new ArrayDeque<>();
 
   private final Set<VerbsMemory> memories = new LinkedHashSet<>();
@@ -671,7 +674,6 @@ final class VerbsTransport implements Transport {
         giveUp(channel, channel.failure() == null ? cause : channel.failure());
       }
     }
-    retiring.clear();
   }
 
   private void giveUp(VerbsChannel channel, P2pException cause) {
@@ -724,9 +726,15 @@ final class VerbsTransport implements Transport {
    */
   synchronized void shutDown() {
     connections.forEach(VerbsConnection::withdraw);
-    // What is being connected or destroyed is nobody else's.
+    // What is being connected is nobody else's.
     await(connector);
+    for (VerbsConnection connection : connections) {
+      if (connection.detach(true)) {
+        destroy(connection, List.of());
+      }
+    }
     await(destroyer);
+    // What the device kept: once more, so that it is told.
     List.copyOf(connections).forEach(this::end);
     nics.forEach(VerbsNic::shutDown);
   }

@@ -8,7 +8,10 @@ import io.uccl.p2p.EngineConfig;
 import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.MemoryRegion;
 import io.uccl.p2p.P2pEngine;
+import io.uccl.p2p.RegionAccess;
 import io.uccl.p2p.RegistrationException;
+import io.uccl.p2p.RemoteAccessException;
+import io.uccl.p2p.Transfer;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.Map;
@@ -18,10 +21,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /**
- * Regions on a device that registers little at a time. {@link VerbsVariantsTest} runs it in a
- * guest.
+ * Regions on a device that registers little at a time, and regions where writes are flushed. {@link
+ * VerbsVariantsTest} runs it in a guest.
  */
-class VerbsPieces {
+class VerbsRegions {
 
   private static final int LONGEST = 1 << 20;
 
@@ -36,11 +39,20 @@ class VerbsPieces {
   @BeforeEach
   void open() {
     VerbsFaults.limitRegistrations(LONGEST);
-    EngineConfig config =
+    here = open("off");
+    there = open("off");
+  }
+
+  private static P2pEngine open(String flush) {
+    return P2pEngine.open(
         EngineConfig.of(
-            Map.of("UCCL_P2P_TRANSPORT", "rdma", "UCCL_IBV_SO", VerbsFaults.LIBRARY.toString()));
-    here = P2pEngine.open(config);
-    there = P2pEngine.open(config);
+            Map.of(
+                "UCCL_P2P_TRANSPORT",
+                "rdma",
+                "UCCL_IBV_SO",
+                VerbsFaults.LIBRARY.toString(),
+                "UCCL_P2P_RDMA_FLUSH",
+                flush)));
   }
 
   @AfterEach
@@ -72,6 +84,26 @@ class VerbsPieces {
     assertThatThrownBy(() -> here.register(memory))
         .isInstanceOf(RegistrationException.class)
         .hasMessageContaining(Integer.toString(6 * LONGEST));
+  }
+
+  @Test
+  void aFlushedWriteToWhatIsNotOpenToReadsCostsThatOperation() throws InterruptedException {
+    try (P2pEngine flushing = open("on");
+        MemoryRegion source = flushing.allocate(LONGEST);
+        MemoryRegion closed =
+            there.register(ByteBuffer.allocateDirect(LONGEST), RegionAccess.REMOTE_WRITE);
+        MemoryRegion open = there.allocate(LONGEST)) {
+      source.slice(0, 1).put(0, (byte) 42);
+      Connection connection = flushing.connect(there.metadata(), TIME);
+      Transfer refused = connection.write(source, 0, closed.advertise());
+      assertThatThrownBy(() -> refused.await(TIME))
+          .isInstanceOf(RemoteAccessException.class)
+          .hasMessageContaining("not open to reads")
+          .hasMessageContaining("UCCL_P2P_RDMA_FLUSH=off");
+      assertThat(connection.write(source, 0, open.advertise()).await(TIME)).isTrue();
+      assertThat(open.slice(0, 1).get(0)).isEqualTo((byte) 42);
+      assertThat(closed.slice(0, 1).get(0)).isZero();
+    }
   }
 
   private static byte[] contents(MemoryRegion region) {
