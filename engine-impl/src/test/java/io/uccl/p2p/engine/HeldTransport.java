@@ -168,10 +168,11 @@ final class HeldTransport implements TransportProvider, Transport {
       @Override
       public Channel complete(byte[] remote) {
         Channel channel = new HeldChannel();
-        channels.add(channel);
         if (!silent) {
           ready.add(channel);
         }
+        // Last: whoever waits for it may end the silence at once.
+        channels.add(channel);
         return channel;
       }
 

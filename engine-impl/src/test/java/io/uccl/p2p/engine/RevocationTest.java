@@ -25,6 +25,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -117,13 +118,16 @@ class RevocationTest {
   void whatThePeerHasClosedIsRefusedHereAndTheConnectionGoesOn() throws Exception {
     DefaultP2pEngine other = opened.closing(open(Map.of()));
     Connection connection = engine.connect(other.metadata(), WAIT);
-    assertThat(other.accept(WAIT)).isNotNull();
+    Connection back = Objects.requireNonNull(other.accept(WAIT));
     MemoryRegion local = region(engine, SIZE);
     MemoryRegion first = region(other, SIZE);
     MemoryRegion second = region(other, SIZE);
     FifoDescriptor stale = first.advertise();
     FifoDescriptor good = second.advertise();
     first.close();
+    // What comes behind the news of the close has come, so that has come too.
+    back.sendNotification(Notification.of("closed", new byte[0]));
+    assertThat(engine.takeNotification(WAIT)).isNotNull();
     assertThat(failureOf(connection.write(local, 0, stale)))
         .isInstanceOf(RemoteAccessException.class)
         .hasMessageContaining("the peer has closed the region");

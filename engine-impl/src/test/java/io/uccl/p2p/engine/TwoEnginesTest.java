@@ -627,8 +627,8 @@ class TwoEnginesTest {
     MemoryRegion local = region(engine, 64);
     Transfer inFlight = connection.write(local, 0, FakePeer.descriptor(64));
     TransferBatch queued = filled(connection, local, 1);
-    queued.post(Duration.ofMillis(500));
     Notification large = Notification.of("large", new byte[Notification.MAX_FRAME_BYTES / 2]);
+    queued.post(Duration.ofSeconds(3));
     while (connection.sendAfter(queued, large) == PostResult.POSTED) {
       assertThat(queued.status()).isEqualTo(TransferStatus.IN_FLIGHT);
     }

@@ -74,7 +74,7 @@ abstract class MemoryRules extends Rules {
   @DisplayName("M2 The same holds for what expires because nothing moves")
   void stalledAlone() throws InterruptedException {
     try (Watch watch = Watch.uncancellable();
-        Session session = session(kit().config(watch).withStallDeadline(LIMIT))) {
+        Session session = session(kit().config(watch).withStallDeadline(LONG))) {
       MemoryRegion local = session.local(SIZE);
       FifoDescriptor there = session.remote(SIZE).advertise();
       watch.withhold();
@@ -250,7 +250,7 @@ abstract class MemoryRules extends Rules {
   }
 
   /** Memory that was given back reads zeros. */
-  private static void awaitGivenBack(ByteBuffer view) {
+  static void awaitGivenBack(ByteBuffer view) {
     until("the memory was given back", () -> Pattern.mismatch(view, 0, 0) == -1);
   }
 }

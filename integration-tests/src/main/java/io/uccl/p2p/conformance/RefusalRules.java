@@ -10,6 +10,7 @@ import io.uccl.p2p.BufferState;
 import io.uccl.p2p.Connection;
 import io.uccl.p2p.FifoDescriptor;
 import io.uccl.p2p.MemoryRegion;
+import io.uccl.p2p.Notification;
 import io.uccl.p2p.P2pException;
 import io.uccl.p2p.PeerLostException;
 import io.uccl.p2p.PostResult;
@@ -54,6 +55,9 @@ abstract class RefusalRules extends Rules {
       remote.fill(THERE);
       FifoDescriptor there = remote.advertise();
       remote.close();
+      // What comes behind the news of the close has come, so that has come too.
+      session.back().notifyPeer(Notification.of("closed", new byte[0]));
+      assertThat(session.engine().takeNotification(Limits.PATIENCE)).isNotNull();
       MemoryRegion local = session.local(SIZE);
       fill(local, HERE);
       // A connection that was told of the close refuses on this side, whatever the network.

@@ -358,7 +358,7 @@ public final class VerbsEngineFailures {
       try {
         List<FutureTask<Connection>> all = new ArrayList<>();
         for (int i = 0; i < CONNECTORS + more; i++) {
-          all.add(connecting(session, Duration.ofSeconds(5)));
+          all.add(connecting(session, Duration.ofSeconds(15)));
           new Thread(all.get(i), "connects " + i).start();
         }
         for (FutureTask<Connection> each : all) {
