@@ -324,7 +324,7 @@ abstract class LocalRules extends Rules {
       stillWorks(session.connection(), local, session.remote(SIZE));
       ByteBuffer stale = local.slice(0, SIZE);
       local.close();
-      MemoryRules.awaitGivenBack(stale);
+      awaitGivenBack(stale);
     }
   }
 

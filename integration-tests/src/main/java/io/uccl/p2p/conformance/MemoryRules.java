@@ -244,13 +244,4 @@ abstract class MemoryRules extends Rules {
     assertThat(failureOf(batch)).isInstanceOf(DeadlineExceededException.class);
     assertThat(batch.buffer()).isEqualTo(BufferState.IN_USE);
   }
-
-  private static void awaitFree(Transfer transfer) {
-    until("the transfer's memory is free", () -> transfer.buffer() == BufferState.FREE);
-  }
-
-  /** Memory that was given back reads zeros. */
-  static void awaitGivenBack(ByteBuffer view) {
-    until("the memory was given back", () -> Pattern.mismatch(view, 0, 0) == -1);
-  }
 }

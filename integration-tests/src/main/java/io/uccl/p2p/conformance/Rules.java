@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.uccl.p2p.BufferState;
 import io.uccl.p2p.EngineConfig;
+import io.uccl.p2p.Transfer;
 import io.uccl.p2p.spi.TransportCapabilities.Expiry;
+import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
@@ -90,6 +92,15 @@ abstract class Rules {
     } else {
       assertThat(buffer.get()).isEqualTo(BufferState.FREE);
     }
+  }
+
+  static void awaitFree(Transfer transfer) {
+    until("the transfer's memory is free", () -> transfer.buffer() == BufferState.FREE);
+  }
+
+  /** Memory that was given back reads zeros. */
+  static void awaitGivenBack(ByteBuffer view) {
+    until("the memory was given back", () -> Pattern.mismatch(view, 0, 0) == -1);
   }
 
   static void until(String what, BooleanSupplier condition) {

@@ -244,7 +244,7 @@ public final class VerbsEngineFailures {
         traffic.expectFailure(expected, start);
         worst = later(worst, start);
         // Its queue pairs have to be destroyed before.
-        traffic.awaitFree();
+        Rules.awaitFree(traffic.batch);
         traffic.reuse();
         assertThatThrownBy(() -> engine.connect(peer.metadata(), QUICK))
             .hasMessageContaining("the device has failed");
@@ -264,12 +264,12 @@ public final class VerbsEngineFailures {
     try (Session session = Session.open(process, config)) {
       Traffic traffic = new Traffic(session.engine(), session.peer());
       traffic.moves();
-      VerbsFaults.holdDestroys();
+      VerbsFaults.hold(VerbsFaults.Call.DESTROY);
       try {
         long start = System.nanoTime();
         VerbsFaults.toError(0);
         traffic.expect(expected, start);
-        assertThat(VerbsFaults.awaitDestroy(Limits.PATIENCE.toSeconds()))
+        assertThat(VerbsFaults.await(VerbsFaults.Call.DESTROY, Limits.PATIENCE.toSeconds()))
             .as("the kernel tries to destroy a queue pair")
             .isTrue();
         works(session.engine(), session.peer());
@@ -277,7 +277,7 @@ public final class VerbsEngineFailures {
         LocalRules.quickly("close of the engine", session.engine()::close);
         assertThat(VerbsFaults.queuePairs()).as("queue pairs").isPositive();
       } finally {
-        VerbsFaults.letDestroysGo();
+        VerbsFaults.letGo(VerbsFaults.Call.DESTROY);
       }
       noQueuePairIsLeft();
     }
@@ -354,7 +354,7 @@ public final class VerbsEngineFailures {
     noQueuePairIsLeft();
     try (Session session = Session.open(process, config)) {
       int before = VerbsFaults.queuePairs();
-      VerbsFaults.holdConnects();
+      VerbsFaults.hold(VerbsFaults.Call.CONNECT);
       try {
         List<FutureTask<Connection>> all = new ArrayList<>();
         for (int i = 0; i < CONNECTORS + more; i++) {
@@ -368,7 +368,7 @@ public final class VerbsEngineFailures {
             "only those whose turn has come are left",
             () -> VerbsFaults.queuePairs() == before + CONNECTORS * QUEUE_PAIRS);
       } finally {
-        VerbsFaults.letConnectsGo();
+        VerbsFaults.letGo(VerbsFaults.Call.CONNECT);
       }
       Rules.until("none is left", () -> VerbsFaults.queuePairs() == before);
       works(session.engine(), session.peer());
@@ -390,15 +390,15 @@ public final class VerbsEngineFailures {
   /** Does something while the queue pairs of a connection are being connected on this side. */
   private static void whileConnecting(FutureTask<?> connect, Step step)
       throws InterruptedException {
-    VerbsFaults.holdConnects();
+    VerbsFaults.hold(VerbsFaults.Call.CONNECT);
     try {
       new Thread(connect, "connects").start();
-      assertThat(VerbsFaults.awaitConnect(Limits.PATIENCE.toSeconds()))
+      assertThat(VerbsFaults.await(VerbsFaults.Call.CONNECT, Limits.PATIENCE.toSeconds()))
           .as("the kernel looks for the peer; else see what came of %s", connect)
           .isTrue();
       step.run();
     } finally {
-      VerbsFaults.letConnectsGo();
+      VerbsFaults.letGo(VerbsFaults.Call.CONNECT);
     }
   }
 
@@ -636,10 +636,6 @@ public final class VerbsEngineFailures {
       assertThat(failure).isInstanceOf(expected.type).hasMessageContaining(expected.text);
       assertThat(connection.failure()).isInstanceOf(expected.type);
       assertThat(failure).hasMessageNotContaining("FLUSH");
-    }
-
-    void awaitFree() {
-      Rules.until("the memory is free", () -> batch.buffer() == BufferState.FREE);
     }
 
     void reuse() {

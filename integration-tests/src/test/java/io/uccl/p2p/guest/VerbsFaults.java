@@ -23,10 +23,20 @@ public final class VerbsFaults {
 
   private static final int NO_QUEUE_PAIR = -1;
 
-  /** Calls that a test can have wait, as {@code faults.c} numbers them. */
-  private static final int CONNECT = 0;
+  /** Calls into the kernel that a test can have take long. */
+  public enum Call {
+    /** It looks for the address of the peer that a queue pair is connected to. */
+    CONNECT(0),
+    /** It destroys a queue pair. */
+    DESTROY(1);
 
-  private static final int DESTROY = 1;
+    /** In {@code faults.c}. */
+    private final int gate;
+
+    Call(int gate) {
+      this.gate = gate;
+    }
+  }
 
   static {
     System.load(LIBRARY.toString());
@@ -57,34 +67,19 @@ public final class VerbsFaults {
     assertThat(sendEvent(QUEUE_PAIR_ACCESS_ERROR, n)).as("errno").isZero();
   }
 
-  /** From now on the kernel finds no peer's address, but goes on looking. */
-  public static void holdConnects() {
-    shut(CONNECT, true);
+  /** From now on such calls do not return. */
+  public static void hold(Call call) {
+    shut(call.gate, true);
   }
 
-  /** It has found them. */
-  public static void letConnectsGo() {
-    shut(CONNECT, false);
+  /** They return again. */
+  public static void letGo(Call call) {
+    shut(call.gate, false);
   }
 
-  /** Waits until it looks for one; false if it does not within some seconds. */
-  public static boolean awaitConnect(long seconds) {
-    return await(CONNECT, seconds);
-  }
-
-  /** From now on the kernel destroys no queue pair, but goes on trying. */
-  public static void holdDestroys() {
-    shut(DESTROY, true);
-  }
-
-  /** It can again. */
-  public static void letDestroysGo() {
-    shut(DESTROY, false);
-  }
-
-  /** Waits until it tries to destroy one; false if it does not within some seconds. */
-  public static boolean awaitDestroy(long seconds) {
-    return await(DESTROY, seconds);
+  /** Waits until one is under way; false if there is none within some seconds. */
+  public static boolean await(Call call, long seconds) {
+    return await(call.gate, seconds);
   }
 
   /** Devices that are opened from now on say that they register no more bytes at a time. */
